@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Literal
 
 from sci.arguments import entry
 from sci.backend import namespace
@@ -11,12 +11,15 @@ from sci.errors import InvalidValueError, with_article
 from sci.nn.core.dual import Dual
 from sci.nn.core.tape import Rest, Tape, Variable, value_of, variables_of
 from sci.nn.core.trees import map_tree
+from sci.nn.halves import keeper_of
 
 __all__ = ["checkpoint", "value_and_gradients"]
 
 
 @entry
-def value_and_gradients(function: Callable[[Any], Any], parameters: Any) -> tuple[Any, Any]:
+def value_and_gradients(
+    function: Callable[[Any], Any], parameters: Any, *, activations: Literal["bfloat16"] | None = None
+) -> tuple[Any, Any]:
     """Compute a scalar function of parameters and its gradient with respect to each of them.
 
     Parameters
@@ -26,6 +29,9 @@ def value_and_gradients(function: Callable[[Any], Any], parameters: Any) -> tupl
         structure of `parameters`.
     parameters : array, or a dict, list or tuple of them, nested as you like
         Real or complex floats.
+    activations : "bfloat16", optional
+        Outputs of ops are rounded to this precision, and kept in two bytes where gradients need them, see
+        `HalvedActivations`; ops compute in float32.
 
     Returns
     -------
@@ -48,7 +54,7 @@ def value_and_gradients(function: Callable[[Any], Any], parameters: Any) -> tupl
     >>> float(value), gradients["w"]
     (1.0, array([0., 1.]))
     """
-    variables = Tape().watch(parameters)
+    variables = Tape(keeper_of(activations)).watch(parameters)
     out = function(variables)
     scalar = out[0] if isinstance(out, tuple) else out
     if not isinstance(scalar, Variable):

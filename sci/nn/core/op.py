@@ -186,7 +186,7 @@ class Op:
             return self.value(*args, **options)
         if tape.paused:
             out = self.value(*values, **options)
-            return variables_of(out, tape)
+            return variables_of(tape.seen(out), tape)
         out, residuals = self.forward(*values, **options)
         return tape.record(self, out, cells, residuals)
 

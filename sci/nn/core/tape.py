@@ -7,7 +7,7 @@ step to their tape; `Variable.backward` runs the steps in reverse order and free
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, TypeAlias
+from typing import Any, Protocol, TypeAlias
 
 import numpy as np
 
@@ -16,13 +16,29 @@ from sci.errors import DTypeError, InvalidValueError, ShapeError
 from sci.nn.core.operand import Operand
 from sci.nn.core.trees import map_tree
 
-__all__ = ["Rest", "Tape", "Variable", "value_of", "variables_of"]
+__all__ = ["Keeper", "Rest", "Tape", "Variable", "value_of", "variables_of"]
 
 Rest: TypeAlias = "list[Callable[[Any], None]] | None"
 """Where a step back leaves what is not to be done yet; None does all at once."""
 
 _FLOATS = ("f", "c")
 _HOST = np.ndarray
+
+
+class Keeper(Protocol):
+    """In which form a tape keeps what it records."""
+
+    def hold(self, array: Array) -> None:
+        """Note an array that lives on outside of the tape."""
+
+    def rounded(self, value: Array) -> Array:
+        """Return the output of an op as the ops after it see it."""
+
+    def kept(self, residuals: Any, given: Any, seen: Any) -> Any:
+        """Return what stands for residuals until the way back; `seen` is what the output `given` was rounded to."""
+
+    def opened(self, kept: Any) -> Any:
+        """Return the residuals."""
 
 
 class _Cell:
@@ -66,6 +82,11 @@ class Tape:
     A tape keeps the residuals of its ops, not their values; `Variable.backward` frees each as it goes, and a tape is
     used once. Overhead is a few microseconds per call of an op.
 
+    Parameters
+    ----------
+    keeper : Keeper, optional
+        In which form residuals and outputs of ops are held; as they are unless given.
+
     Examples
     --------
     >>> import numpy as np
@@ -77,9 +98,10 @@ class Tape:
     array([2., 4., 6.])
     """
 
-    __slots__ = ("paused", "split", "steps")
+    __slots__ = ("keeper", "paused", "split", "steps")
 
-    def __init__(self) -> None:
+    def __init__(self, keeper: Keeper | None = None) -> None:
+        self.keeper = keeper
         self.steps: list[Callable[[Rest], None]] = []
         self.paused = self.split = False
 
@@ -105,6 +127,8 @@ class Tape:
         def watched(array: Array) -> Variable:
             made = Variable(array, self)
             made._cell.late = late
+            if self.keeper is not None:
+                self.keeper.hold(array)
             return made
 
         return map_tree(watched, arrays)
@@ -112,6 +136,10 @@ class Tape:
     def record(self, op: Any, out: Any, cells: list[_Cell | None], residuals: Any) -> Any:
         """Append the step back of one call of `op`, and return its outputs as variables."""
         late = self.split and all(c is None or c.late for c in cells)
+        vjp = op.vjp
+        if self.keeper is not None:
+            given, out = out, self.seen(out)
+            residuals, vjp = self.keeper.kept(residuals, given, out), _opening(op.vjp, self.keeper)
         if isinstance(out, tuple):
             several = variables_of(out, self)
             targets = [None if v is None else v._cell for v in several]
@@ -122,7 +150,7 @@ class Tape:
             def step_of_several(rest: Rest) -> None:
                 douts = tuple(None if t is None else t.take() for t in targets)
                 if any(d is not None for d in douts):
-                    _pull(op, douts, residuals, cells, rest)
+                    _pull(op, vjp, douts, residuals, cells, rest)
 
             self.steps.append(_deferred(step_of_several) if late else step_of_several)
             return several
@@ -133,10 +161,18 @@ class Tape:
         def step(rest: Rest) -> None:
             dout = target.take()
             if dout is not None:
-                _pull(op, dout, residuals, cells, rest)
+                _pull(op, vjp, dout, residuals, cells, rest)
 
         self.steps.append(_deferred(step) if late else step)
         return made
+
+    def seen(self, out: Any) -> Any:
+        """Return the output of an op, or several, as the ops after it see it."""
+        if self.keeper is None:
+            return out
+        if isinstance(out, tuple):
+            return tuple(None if value is None else self.keeper.rounded(value) for value in out)
+        return self.keeper.rounded(out)
 
     def unwind(self, rest: Rest = None) -> None:
         """Run the recorded steps in reverse order, and forget each; what may wait is appended to `rest`."""
@@ -150,17 +186,22 @@ def _deferred(step: Callable[[Rest], None]) -> Callable[[Rest], None]:
     return lambda rest: step(None) if rest is None else rest.append(step)
 
 
-def _pull(op: Any, dout: Any, residuals: Any, cells: list[_Cell | None], rest: Rest) -> None:
+def _opening(vjp: Callable[..., Any], keeper: Keeper) -> Callable[..., Any]:
+    """Return a vjp that takes what a keeper made of the residuals."""
+    return lambda dout, kept, **wanted: vjp(dout, keeper.opened(kept), **wanted)
+
+
+def _pull(op: Any, vjp: Callable[..., Any], dout: Any, residuals: Any, cells: list[_Cell | None], rest: Rest) -> None:
     """Add the gradients of the arguments of one call of `op` to their cells; those of late ones later, if at all."""
     if not op.selective:
-        _spread(op.vjp(dout, residuals), cells, op)
+        _spread(vjp(dout, residuals), cells, op)
         return
     wanted = tuple(c is not None for c in cells)
     if rest is not None and any(c is not None and c.late for c in cells):
         late = tuple(c is not None and c.late for c in cells)
-        rest.append(lambda _: _spread(op.vjp(dout, residuals, wanted=late), cells, op))
+        rest.append(lambda _: _spread(vjp(dout, residuals, wanted=late), cells, op))
         wanted = tuple(w and not x for w, x in zip(wanted, late))
-    _spread(op.vjp(dout, residuals, wanted=wanted), cells, op)
+    _spread(vjp(dout, residuals, wanted=wanted), cells, op)
 
 
 def _spread(gradients: Any, cells: list[_Cell | None], op: Any) -> None:

@@ -6,7 +6,7 @@ import contextlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
+from typing import Any, Literal
 
 from sci.backend import Array, namespace
 from sci.distributed import Comm, agreed, split
@@ -39,6 +39,7 @@ class Batches:
     accumulate: int
     collective: bool
     comm: Comm
+    activations: Literal["bfloat16"] | None = None
 
     def guard(self) -> contextlib.AbstractContextManager[Any]:
         """Return a context in which an error of reading on one rank is one on all; arrays have no such errors."""
@@ -63,7 +64,9 @@ class Batches:
         """Return the mean loss over the samples of the parts and its gradients; zeros without samples."""
         count, total = sum(part.count for part in parts), None
         for part in parts:
-            value, gradients = value_and_gradients(partial(_of_part, loss, part), parameters)
+            value, gradients = value_and_gradients(
+                partial(_of_part, loss, part), parameters, activations=self.activations
+            )
             if len(parts) == 1:
                 return float(value), gradients
             total = _added(total, float(value), gradients, part.count / count if count else 0.0)

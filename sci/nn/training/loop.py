@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
@@ -50,6 +50,7 @@ def train(
     clip: float | None = None,
     average: float | None = None,
     storage: Storage | None = None,
+    activations: Literal["bfloat16"] | None = None,
     evaluate: Callable[[Any], Mapping[str, float]] | None = None,
     monitor: str | None = None,
     patience: int | None = None,
@@ -103,6 +104,10 @@ def train(
     storage : "float16" or "bfloat16", optional
         The loss and `evaluate` see parameters that are rounded to this precision, see `rounded`; steps add up in the
         float32 parameters. The rounded ones lose nothing in a file of that precision.
+    activations : "bfloat16", optional
+        Outputs of ops are rounded to it, and kept in two bytes for the way back, see `value_and_gradients`. With
+        `storage="bfloat16"` this is training in bfloat16 with float32 masters: ops, gradients, their sums over ranks,
+        the optimizer and the checkpoint are float32.
     evaluate : callable, optional
         Takes the parameters after every epoch and returns numbers by name; kept in `metrics`.
     monitor : str, optional
@@ -165,7 +170,7 @@ def train(
         samples: Dataset = Arrays(tuple(data)) if isinstance(data, (tuple, list)) else data  # type: ignore[assignment]
         options = Options(
             *(len(samples), epochs, batch_size, seed, shuffle, equal_samples, accumulate, clip, average, storage),
-            *(monitor, patience, save_every, schedule_each, draws, prefetch, evaluate is not None),
+            *(activations, monitor, patience, save_every, schedule_each, draws, prefetch, evaluate is not None),
         )
         order = Order(len(samples), int(batch_size), int(seed), bool(shuffle))
         own, given = asdict(order), settings or {}
@@ -177,7 +182,8 @@ def train(
         agreement.same(evaluate=evaluate and "given", save=save and "given")
         if size(comm) > 1:
             _agree(agreement, run, options, optimizer, loss, schedule, samples)
-    batches = Batches(samples, order, options.accumulate, bool(getattr(loss, "collective", False)), comm)
+    collective = bool(getattr(loss, "collective", False))
+    batches = Batches(samples, order, options.accumulate, collective, comm, activations)
     loop = _Loop(loss, parameters, run, optimizer, schedule, evaluate, order, options, batches, comm)
     every, total = save_every or order.steps, 0 if loop.over else epochs * order.steps
     ahead = range(run.step, total)

@@ -8,11 +8,12 @@ from typing import Any
 import numpy as np
 
 from sci.errors import InvalidValueError
+from sci.nn.halves import keeper_of
 from sci.nn.storage import Storage, require_storage
 
 __all__ = ["PLAIN", "Options"]
 
-PLAIN = {"accumulate": 1, "average": None, "storage": None, "monitor": None, "draws": False}
+PLAIN = {"accumulate": 1, "average": None, "storage": None, "activations": None, "monitor": None, "draws": False}
 """Options that a training which goes on has to share, beside the order of the samples, and what they are unless given:
 then a checkpoint says nothing of them, as older ones do not."""
 
@@ -36,6 +37,7 @@ class Options:
     clip: float | None
     average: float | None
     storage: Storage | None
+    activations: str | None
     monitor: str | None
     patience: int | None
     save_every: int | None
@@ -54,6 +56,7 @@ class Options:
             raise InvalidValueError(f"schedule_each is {self.schedule_each!r}; expected 'epoch' or 'step'")
         if self.storage is not None:
             require_storage(self.storage)
+        keeper_of(self.activations)
         if self.monitor is not None and not self.evaluated:
             raise InvalidValueError(f"monitor is {self.monitor!r} without evaluate; expected a function for it")
         if self.patience is not None and self.monitor is None:

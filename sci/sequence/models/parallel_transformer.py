@@ -138,6 +138,7 @@ class ParallelTransformer:
         microbatches: int = 1,
         schedule: PipelineKind = "1f1b",
         recompute: Recompute | Sequence[Recompute] = "none",
+        activations: Literal["bfloat16"] | None = None,
     ) -> tuple[float, dict[str, Array]]:
         """Return the mean cross-entropy of every next token, and its gradient for this rank's parameters.
 
@@ -152,6 +153,9 @@ class ParallelTransformer:
         schedule : {"gpipe", "1f1b", "interleaved", "zb-h1", "zb-h2"}
         recompute : {"none", "attention", "feedforward", "block"}, or one for each layer
             What a backward pass computes a second time, with its messages, in the place of keeping it.
+        activations : "bfloat16", optional
+            Rounded to it between ops and kept in two bytes, as in `sci.nn.value_and_gradients`; gradients, their sums
+            and messages are float32.
 
         Returns
         -------
@@ -177,6 +181,7 @@ class ParallelTransformer:
             plan = pipeline_schedule(schedule, size(grid.pipeline), microbatches, self.chunks)
             again = recompute_by_layer(recompute, self.layers)
             agreement.same(batch=batch, microbatches=microbatches, schedule=schedule, recompute=recompute)
+            agreement.same(activations=activations)
             agreement.same(width=self.width, heads=self.heads, layers=self.layers, hidden=self.hidden)
             agreement.same(vocabulary=self.vocabulary, attention=self.attention, chunks=self.chunks)
             agreement.same(cut_tokens=self.cut_tokens)
@@ -186,7 +191,7 @@ class ParallelTransformer:
         step = rows.shape[0] // microbatches
         pieces = [rows[i * step : (i + 1) * step] for i in range(microbatches)]
         halved, total = schedule in ("zb-h1", "zb-h2"), batch.shape[0] * (batch.shape[1] - 1)
-        work = Passes(self, parameters, pieces, total, halved, again)
+        work = Passes(self, parameters, pieces, total, halved, again, activations)
         shape = (step, self._tokens_between(batch.shape[1] - 1), self.width)
         with abort_on_error(comm):
             passes = (work.forward, work.backward, work.weight)

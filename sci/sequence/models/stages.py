@@ -11,6 +11,7 @@ import numpy as np
 from sci.backend import Array, namespace, to_device
 from sci.distributed import size, split
 from sci.nn import Tape, add, silu
+from sci.nn.halves import keeper_of
 from sci.sequence.attention.softmax import softmax_attention
 from sci.sequence.linear_attention.lightning import lightning_attention
 from sci.sequence.megatron.tensor_parallel import column_linear, parallel_attention, parallel_mlp
@@ -96,6 +97,8 @@ class Passes(StageLayers):
         Whether the schedule leaves gradients of weights for later.
     again : tuple of {"none", "attention", "feedforward", "block"}
         For each layer, what a backward pass computes again.
+    activations : "bfloat16", optional
+        As in `sci.nn.value_and_gradients`.
     """
 
     def __init__(
@@ -106,9 +109,11 @@ class Passes(StageLayers):
         total: int,
         halved: bool,
         again: tuple[Recompute, ...],
+        activations: str | None = None,
     ) -> None:
         super().__init__(model, parameters, model.cut_tokens)
         self.pieces, self.total, self.halved, self.again = pieces, total, halved, again
+        self.activations = activations
         self.gradients = {name: self.xp.zeros_like(p) for name, p in parameters.items()}
         self.loss = 0.0
         self.last = size(model.grid.pipeline) * model.chunks - 1
@@ -117,7 +122,7 @@ class Passes(StageLayers):
         """Run the layers of a stage, from the tokens at the first, to the loss at the last."""
         model = self.model
         stage = model._stages()[chunk]
-        tape = Tape()
+        tape = Tape(keeper_of(self.activations))
         start = None if x is None else tape.watch(x)
         # What is computed from late variables alone is late too: at the first stage the table takes the input's place.
         variables = {n: tape.watch(p, late=self.halved and n != "embedding") for n, p in self.parameters.items()}

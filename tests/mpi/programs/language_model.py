@@ -42,6 +42,12 @@ def check_training(comm: MPI.Intracomm) -> None:
     serial = train(model.loss, model.parameters, windows, **settings)
     spread = train(lambda v, b: model.loss(v, b, comm=comm), model.parameters, windows, **settings)
     assert np.abs(serial.losses - spread.losses).max() < 1e-4, np.abs(serial.losses - spread.losses)
+    halves = {"storage": "bfloat16", "activations": "bfloat16"}
+    near = train(lambda v, b: model.loss(v, b, comm=comm), model.parameters, windows, **settings, **halves)
+    assert 0 < np.abs(near.losses - serial.losses).max() < 0.02, np.abs(near.losses - serial.losses)
+    assert near.parameters["head"].dtype == np.float32
+    same = allreduce_max(np.stack([near.parameters["head"], -near.parameters["head"]]), comm)
+    assert np.array_equal(same[0], -same[1]), "the ranks have different masters"
 
 
 def check_generation(comm: MPI.Intracomm) -> None:

@@ -97,8 +97,7 @@ def test_tokens_one_by_one_are_the_causal_whole(options: dict) -> None:
 @pytest.mark.parametrize("dtype", ["float16", "bfloat16"])
 def test_two_bytes_are_kept_in_two_bytes(dtype: str) -> None:
     """The output is that of softmax_attention in this dtype, whose sums are float32."""
-    import ml_dtypes
-
+    ml_dtypes = pytest.importorskip("ml_dtypes")
     kind = np.dtype(getattr(ml_dtypes, dtype, dtype))
     q, k, v = (a.astype(kind) for a in attention_arrays(33, heads=2, d=8, count=3))
     cache, found = KeyValueCache(causal=True), []
