@@ -29,6 +29,20 @@ def language_model(xp: ModuleType) -> Answers:
     return [np.array(float(loss)), text, *(to_host(a) for a in (logits, step, *gradients.values()))]
 
 
+def halves_and_text(xp: ModuleType) -> Answers:
+    """Halved backward passes, blocks computed again and activations of two bytes in float32; a text from a cache."""
+    answers = []
+    for attention in ("softmax", "lightning"):
+        model = ParallelTransformer(16, 2, 2, 24, 13, rank_grid(None), attention=attention)
+        whole = model.whole(2, dtype=np.float32, device="cpu" if xp is np else "cuda")
+        options = {"microbatches": 2, "schedule": "zb-h1", "recompute": "block", "activations": "bfloat16"}
+        loss, gradients = model.loss_and_gradients(whole, to_device(np.tile(BATCH, (2, 2)), xp), **options)
+        exact = model.whole(2, dtype=np.float64, device="cpu" if xp is np else "cuda")
+        text = model.generate(exact, to_device(BATCH, xp), 5, temperature=0.7, top_k=4, seed=1)
+        answers += [np.array([loss, *text.reshape(-1)]), *(to_host(g) for g in gradients.values())]
+    return answers
+
+
 def losses_with_padding(xp: ModuleType) -> Answers:
     """Both cross-entropies, and their gradients, where some labels are ignored."""
     rng = np.random.default_rng(4)
@@ -53,4 +67,4 @@ def parallel_transformer(xp: ModuleType) -> Answers:
     return answers
 
 
-CASES = (language_model, losses_with_padding, parallel_transformer)
+CASES = (language_model, losses_with_padding, parallel_transformer, halves_and_text)

@@ -9,7 +9,7 @@ import pytest
 from sci.errors import InvalidValueError
 from sci.nn.training.options import Options
 
-GOOD = Options(8, 2, 4, 0, True, False, 1, None, None, None, None, None, None, "epoch", False, 0, True)
+GOOD = Options(8, 2, 4, 0, True, False, 1, None, None, None, None, None, None, None, "epoch", False, 0, True)
 
 
 @pytest.mark.parametrize(
@@ -26,6 +26,7 @@ GOOD = Options(8, 2, 4, 0, True, False, 1, None, None, None, None, None, None, "
         ({"monitor": "l2", "evaluated": False}, "monitor is 'l2' without evaluate"),
         ({"prefetch": -1}, "prefetch is -1; expected an integer of 0 or more"),
         ({"storage": "float8"}, "storage is 'float8'"),
+        ({"activations": "float16"}, "activations is 'float16'; expected 'bfloat16'"),
     ],
 )
 def test_refusals(change, message):

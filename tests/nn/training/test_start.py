@@ -12,7 +12,7 @@ from sci.nn import Adam
 from sci.nn.training.options import Options
 from sci.nn.training.start import started
 
-OPTIONS = Options(8, 2, 4, 0, True, False, 1, None, 0.9, None, "l2", None, None, "epoch", False, 0, True)
+OPTIONS = Options(8, 2, 4, 0, True, False, 1, None, 0.9, None, None, "l2", None, None, "epoch", False, 0, True)
 W = {"w": np.ones(3, "f4")}
 
 
