@@ -35,7 +35,7 @@ class Keeper(Protocol):
         """Return the output of an op as the ops after it see it."""
 
     def kept(self, residuals: Any, given: Any, seen: Any) -> Any:
-        """Return what stands for residuals until the way back; `seen` is what the output `given` was rounded to."""
+        """Return a stand-in for residuals until the way back; the output `given` was rounded to `seen`."""
 
     def opened(self, kept: Any) -> Any:
         """Return the residuals."""
