@@ -101,8 +101,8 @@ def solvers() -> Iterator[tuple[str, Row]]:
         "PoissonOperator, varying",
         Row(lambda: operator(coefficient=varying), operator(coefficient=varying).nbytes, kept=True),
     )
-    yield "Multigrid", Row(lambda: with_cycle(Multigrid)()[0], (8 + 10) * N, kept=True)
-    yield "Multigrid, a thread more", Row(with_cycle(Multigrid), (8 + 3 * 10) * N, kept=True)
+    yield "Multigrid", Row(lambda: with_cycle(Multigrid)()[0], (5 + 12) * N + 2**20, kept=True)
+    yield "Multigrid, a thread more", Row(with_cycle(Multigrid), (5 + 3 * 12) * N + 3 * 2**20, kept=True)
     yield "LearnedMultigrid", Row(lambda: LearnedMultigrid(A), (12 + 6) * N, kept=True)
     yield "IncompleteCholesky", Row(with_cycle(IncompleteCholesky), (1 + 2 * 2) * VECTOR, kept=True)
     yield "FastPoisson", Row(lambda: FastPoisson(A), VECTOR, kept=True)

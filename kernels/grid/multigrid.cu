@@ -1,15 +1,13 @@
-// One level of multigrid: red-black Gauss-Seidel, the residual, the two transfers between a level and the next, and both
-// stages of a V-cycle, each in one pass.
+// One level of multigrid: red-black Gauss-Seidel, the residual, and the two transfers between a level and the next.
 //
 // Arrays, boxes and blocks as in stencil.cu. The equation of a level is d u - sum of link x neighbor = f with u = 0
 // where d = 0, all links 1 unless VARIABLE: the weight of a constant operator is divided out of f. D is the type of d,
 // signed char on the finest level of a constant operator.
 //
 // Bytes per cell of T = float, constant links: half sweep 13 or 16 (u read and written, f and d read), 9 when u starts
-// from zero; residual 13; restriction 4 read and 1 written in its first pass; prolongation 12.5; descend 14, ascend
-// 18. Variable links: 12 more. Flops per cell: 8 for a half sweep or a residual, 13 more with variable links; 4 for
-// the restriction, 6 for the prolongation. The limit is memory bandwidth; on one core of a host descend and ascend,
-// which read and write memory once, come near the limit of loads from the second cache: 17 bytes a cell and half sweep.
+// from zero; residual 13; restriction 4 read and 1 written in its first pass; prolongation 12.5. Variable links: 12 more.
+// Flops per cell: 8 for a half sweep or a residual, 13 more with variable links; 4 for the restriction, 6 for the
+// prolongation. The limit is memory bandwidth.
 #include "grid/neighbors.h"
 
 // (f + sum of link x neighbor) / d, 0 where d = 0.
@@ -186,110 +184,4 @@ SCI_KERNEL prolong(SCI_INDEX T* u /*[p0, p1, p2]*/, const T* e /*[c0, c1, c2]*/,
         else
             prolong_row<false>(u, e, d, weights, i, j, box[5], p1, p2, c1, c2, is_2d);
     }
-}
-
-// The rest of this file runs on one block and one thread of a host. Stages follow one another a plane behind, so that
-// all of them read and write a plane while it is in cache, and memory is gone through once.
-
-// A half sweep of a plane: u = (f + sum of link x neighbor) w with w = 1 / d, or 0.
-template <typename T, bool VARIABLE>
-SCI_DEVICE void relax_plane(const T* u, T* out, const T* f, const T* w, const T* links, const i64* box, const i64 axis,
-                            const i64 i, const i64 p1, const i64 p2, const i64 color) {
-    for (i64 j = 0; j < box[4]; ++j) {
-        const i64 at = ((i + 1) * p1 + j + 1) * p2 + 1;
-        sci_row_half(out + at, box[5], (i + j + color) & 1, [=](const i64 k) {
-            const T near = around<T, VARIABLE>(u, links, links + axis, links + 2 * axis, at + k, p1 * p2, p2);
-            return (f[at + k] + near) * w[at + k];
-        });
-    }
-}
-
-// Sums of a plane's restriction along the second axis: m[J, k], rows of p2 entries. `scratch` holds four rows of the
-// residual and `zeros` one of zeros.
-template <typename T, typename D, bool VARIABLE>
-SCI_DEVICE void restrict_plane(const T* u, const T* f, const D* d, const T* links, const T* weights, T* scratch,
-                               const T* zeros, T* m, const i64* box, const i64 axis, const i64 i, const i64 p1,
-                               const i64 p2, const i64 weighted) {
-    const i64 n = box[4];
-    for (i64 j = 0; j < n; ++j) {
-        const i64 at = ((i + 1) * p1 + j + 1) * p2 + 1;
-        residual_row<T, D, VARIABLE>(u, f, d, links, weights, scratch + (j & 3) * p2 + 1, axis, at, box[5], p1 * p2, p2,
-                                     weighted);
-        // Row J takes fine rows 2 J - 1 to 2 J + 2; the last one does not wait for those beyond the grid.
-        for (i64 J = (j & 1) == 0 ? j / 2 - 1 : j / 2; J <= j / 2; ++J) {
-            if (J < 0 || (2 * J + 2 > j && j < n - 1)) continue;
-            const T* rows[4];
-            for (i64 k = 0; k < 4; ++k) {
-                const i64 from = 2 * J - 1 + k;
-                rows[k] = from < 0 || from >= n ? zeros : scratch + (from & 3) * p2;
-            }
-            mix_rows(m + J * p2, rows[0], rows[1], rows[2], rows[3], p2);
-        }
-    }
-}
-
-// The stage before a coarse correction: u = 0, `count` half sweeps, and the residual's restriction to below_f.
-// `scratch`, zero at the start, holds 6 + 4 c1 rows of p2 entries.
-// Instances (host): <float|double, signed char|T, false> <float|double, T, true>
-template <typename T, typename D, bool VARIABLE>
-SCI_KERNEL descend(SCI_INDEX const T* u /*[p0, p1, p2]*/, T* out /*[p0, p1, p2]*/, const T* f /*[p0, p1, p2]*/,
-                   const D* d /*[p0, p1, p2]*/, const T* w /*[p0, p1, p2]*/, const T* links /*[3, q0, q1, q2]*/,
-                   const T* weights /*[s0, s1, s2]*/, T* scratch /*[rows, p2]*/, const T* below_d /*[c0, c1, c2]*/,
-                   T* below_f /*[c0, c1, c2]*/, const i64* box /*[7]*/, const i64 p1, const i64 p2, const i64 c1,
-                   const i64 c2, const i64 count, const double factor, const i64 weighted, const i64 is_2d) {
-    const i64 n = box[3], plane = p1 * p2, axis = link_axis<VARIABLE>(box, plane);
-    const T* zeros = scratch + 4 * p2;
-    T* sum = scratch + 5 * p2;
-    T* m = scratch + 6 * p2;
-    for (i64 s = 0; s < n + count; ++s) {
-        if (s < n)
-            for (i64 j = 0; j < box[4]; ++j) {
-                const i64 at = ((s + 1) * p1 + j + 1) * p2 + 1;
-                SCI_ROW(k, box[5]) { out[at + k] = T(1 - ((k ^ int(s + j)) & 1)) * (f[at + k] * w[at + k]); }
-            }
-        for (i64 h = 1; h < count; ++h)
-            if (s - h >= 0 && s - h < n)
-                relax_plane<T, VARIABLE>(u, out, f, w, links, box, axis, s - h, p1, p2, h);
-        const i64 i = s - count;
-        if (i < 0) continue;
-        restrict_plane<T, D, VARIABLE>(u, f, d, links, weights, scratch, zeros, m + (i & 3) * c1 * p2, box, axis, i, p1, p2,
-                                       weighted);
-        each_coarse_row<T>(m, zeros, box, i, p2, c1, c2, [&](const T* const* rows, const i64 to) {
-            if (!is_2d) mix_rows(sum, rows[0], rows[1], rows[2], rows[3], p2);
-            restrict_row(is_2d ? rows[1] : sum, below_d + to, below_f + to, (box[5] + 1) / 2, factor);
-        });
-    }
-}
-
-// The stage after a coarse correction e: its interpolation, and `count` half sweeps. products = the sum of f u, and u'A u.
-// Instances (host): <float|double, signed char|T, false> <float|double, T, true>
-template <typename T, typename D, bool VARIABLE>
-SCI_KERNEL ascend(SCI_INDEX const T* u /*[p0, p1, p2]*/, T* out /*[p0, p1, p2]*/, const T* f /*[p0, p1, p2]*/,
-                  const D* d /*[p0, p1, p2]*/, const T* w /*[p0, p1, p2]*/, const T* links /*[3, q0, q1, q2]*/,
-                  const T* weights /*[s0, s1, s2]*/, const T* e /*[c0, c1, c2]*/, double* products /*[2]*/,
-                  const i64* box /*[7]*/, const i64 p1, const i64 p2, const i64 c1, const i64 c2, const i64 count,
-                  const i64 weighted, const i64 is_2d) {
-    const i64 n = box[3], axis = link_axis<VARIABLE>(box, p1 * p2);
-    double total = 0, energy = 0;
-    for (i64 s = 0; s < n + count; ++s) {
-        if (s < n)
-            for (i64 j = 0; j < box[4]; ++j)
-                if (weighted)
-                    prolong_row<true>(out, e, d, weights, s, j, box[5], p1, p2, c1, c2, is_2d);
-                else
-                    prolong_row<false>(out, e, d, weights, s, j, box[5], p1, p2, c1, c2, is_2d);
-        for (i64 h = 1; h <= count; ++h)
-            if (s - h >= 0 && s - h < n)
-                relax_plane<T, VARIABLE>(u, out, f, w, links, box, axis, s - h, p1, p2, h);
-        if (s < count) continue;
-        for (i64 j = 0; j < box[4]; ++j) {
-            const i64 at = ((s - count + 1) * p1 + j + 1) * p2 + 1;
-            double sum = 0;
-            SCI_ROW_SUM(k, box[5], sum) { sum += double(f[at + k]) * double(u[at + k]); }
-            total += sum;
-        }
-        if (s > count) energy += energy_plane<T, D, VARIABLE>(u, d, links, box, axis, s - count - 1, p1, p2);
-    }
-    products[0] = total;
-    products[1] = energy + energy_plane<T, D, VARIABLE>(u, d, links, box, axis, n - 1, p1, p2);
 }

@@ -9,7 +9,7 @@ import numpy as np
 
 import sci
 from sci.kernels import launch
-from sci.solvers.multigrid.fused import ascend, descend
+from sci.solvers.multigrid.fused import FusedStages
 from sci.solvers.multigrid.level import Level
 from sci.solvers.multigrid.smoothers import first_sweep, half_sweep, residual
 from sci.solvers.multigrid.transfer import prolong, restrict
@@ -152,36 +152,50 @@ def _stages(rng: np.random.Generator, dtype: str, bits: int, variable: int) -> I
         yield fine, u, f, Level(Grid(below, below.lengths), d, None, np.dtype(dtype))
 
 
+def _red(layout: Layout, u: np.ndarray, into: np.ndarray) -> np.ndarray:
+    """Return the red cells row by row in an array like `into`."""
+    cells, red = u[layout.box_key], np.zeros_like(into)
+    for i, j in np.ndindex(cells.shape[:2]):
+        row = cells[i, j, (i + j) % 2 :: 2]
+        red[i, j, : row.size] = row
+    return red
+
+
 def _descend(rng: np.random.Generator, dtype: str, bits: int, variable: int) -> Iterator[Pair]:
     for e, given, f, below in _stages(rng, dtype, bits, variable):
-        for count in (1, 2, 5):
+        for count in (2, 4):
             found, expected = np.zeros_like(below.d), np.zeros_like(below.d)
-            fused, u, t, whole = given.copy(), given.copy(), np.zeros_like(given), e.layout.whole()
-            with sci.options(kernels="compiled", threads=1):
-                for _ in range(2):  # the scratch is used again
-                    descend(e, fused, f, count, below, found, 0.5)()
+            u, t, whole = given.copy(), np.zeros_like(given), e.layout.whole()
+            with sci.options(kernels="compiled"):
+                stages = FusedStages(e, below, given, f, found, expected, count, 0.5)
+                for _ in range(2):  # the room is used again
+                    stages.descend()
             with sci.options(kernels="reference"):
                 first_sweep(e.layout, u, f, e.d, 0, e.whole, whole)()
                 for k in range(1, count):
                     half_sweep(e.layout, u, f, e.d, e.offdiag, k % 2, e.whole, whole)()
                 residual(e.layout, u, f, e.d, e.offdiag, e.weights, t, e.whole, whole)()
                 restrict(e.layout, below.layout, t, t, below.d, expected, below.whole, 0.5)()
-            yield np.append(fused.ravel(), found), np.append(u.ravel(), expected)
+            red = _red(e.layout, u, stages.kept)
+            yield np.append(stages.kept.ravel(), found), np.append(red.ravel(), expected)
 
 
 def _ascend(rng: np.random.Generator, dtype: str, bits: int, variable: int) -> Iterator[Pair]:
     for e, given, f, below in _stages(rng, dtype, bits, variable):
         correction = below.layout.spread(rng.normal(size=below.layout.grid_shape), dtype)
-        for count in (1, 2, 5):
-            fused, u, whole = given.copy(), given.copy(), e.layout.whole()
-            with sci.options(kernels="compiled", threads=1):
-                stage, products = ascend(e, fused, f, count, below, correction)
-                stage()
+        for count in (2, 4):
+            fused, u, whole = np.zeros_like(given), given.copy(), e.layout.whole()
+            with sci.options(kernels="compiled"):
+                stages = FusedStages(e, below, fused, f, np.zeros_like(below.d), correction, count, 0.5)
+                stages.descend()
+                stages.kept[...] = _red(e.layout, given, stages.kept)
+                stages.ascend()
             with sci.options(kernels="reference"):
                 prolong(e.layout, below.layout, u, correction, e.d, e.weights, e.whole)()
                 for k in range(1, count + 1):
                     half_sweep(e.layout, u, f, e.d, e.offdiag, k % 2, e.whole, whole)()
             energy = quadratic_form_reference(u, e.d, e.offdiag, e.whole, 1.0)
+            products = [stages.product, stages.energy]
             yield np.append(fused.ravel(), products), np.append(u.ravel(), [(u * f).sum(dtype="f8"), energy])
 
 

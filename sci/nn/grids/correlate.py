@@ -10,9 +10,10 @@ from typing import NamedTuple
 import numpy as np
 
 from sci.backend import Array, ShapeArray, is_device_array, namespace, to_device
+from sci.backend.lines import aligned
 from sci.backend.shapes import count_work
 from sci.kernels import block_size, get_kernel, launch, use_compiled
-from sci.nn.grids.padded import Padded, aligned
+from sci.nn.grids.padded import Padded
 
 __all__ = ["Taps", "Weights", "correlate", "join_phases", "weight_sums"]
 

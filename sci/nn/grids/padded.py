@@ -10,9 +10,10 @@ from typing import Any
 import numpy as np
 
 from sci.backend import Array, namespace
+from sci.backend.lines import aligned
 from sci.kernels import block_size, get_kernel, launch, use_compiled
 
-__all__ = ["Padded", "aligned", "fold_margins", "pad_grid", "pad_grid_reference", "pad_window", "wrapped"]
+__all__ = ["Padded", "fold_margins", "pad_grid", "pad_grid_reference", "pad_window", "wrapped"]
 
 Triple = tuple[int, ...]
 """One number for each of three axes."""
@@ -78,17 +79,6 @@ def fold_margins(x: Array, before: tuple[int, ...], grid: tuple[int, ...]) -> Ar
                 out[(*lead, slice(low - start, high - start))] += x[(*lead, slice(low, high))]
         x = out
     return x
-
-
-def aligned(shape: tuple[int, ...], like: Array) -> Array:
-    """Return an empty array that starts, on the host, at a whole vector: one that lies across two is read twice."""
-    xp = namespace(like)
-    if xp is not np:
-        return xp.empty(shape, like.dtype)
-    size, step = math.prod(shape), 64 // like.dtype.itemsize
-    raw = np.empty(size + step, like.dtype)
-    start = -raw.ctypes.data // like.dtype.itemsize % step
-    return raw[start : start + size].reshape(shape)
 
 
 def pad_grid(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import cached_property
 
 from sci.backend import Array, namespace
-from sci.solvers.multigrid.fused import ascend, descend, in_one_pass
+from sci.solvers.multigrid.fused import FusedStages, in_one_pass
 from sci.solvers.multigrid.hierarchy import Hierarchy
 from sci.solvers.multigrid.level import Level
 from sci.solvers.multigrid.smoothers import Call, first_sweep, half_sweep, residual
@@ -22,7 +22,7 @@ class Stages:
     ----------
     level : Level
     sweeps : int
-        Half-sweeps before and after the correction.
+        Half-sweeps before and after the correction, an even number.
     below : Stages, optional
         Of the next level; None on the last one.
     """
@@ -32,10 +32,10 @@ class Stages:
         xp = namespace(level.d)
         self.u, self.f = (self.layout.zeros(xp, level.dtype) for _ in range(2))
         self._below = below
-        self._fused: tuple[Call, Call, Array] | None = None
-        if below is not None and in_one_pass(level, self.u):
-            down = descend(level, self.u, self.f, sweeps, below.level, below.f, self._factor)
-            self._fused = (down, *ascend(level, self.u, self.f, sweeps, below.level, below.u))
+        self._fused: FusedStages | None = None
+        if below is not None and in_one_pass(level):
+            arrays = (self.u, self.f, below.f, below.u)
+            self._fused = FusedStages(level, below.level, *arrays, sweeps, self._factor)
 
     @property
     def below(self) -> Stages:
@@ -46,7 +46,7 @@ class Stages:
     def descend(self) -> None:
         """Run the half-sweeps from u = 0, red first, and restrict the residual to the next level."""
         if self._fused is not None:
-            self._fused[0]()
+            self._fused.descend()
             return
         self._first()
         for k in range(1, self.sweeps):
@@ -56,9 +56,8 @@ class Stages:
     def ascend(self) -> float | None:
         """Add the correction of the next level and run the half-sweeps, black first; return f'u if it is known."""
         if self._fused is not None:
-            _, up, products = self._fused
-            up()
-            return float(products[0])
+            self._fused.ascend()
+            return self._fused.product
         self.below.level.grid.fill(self.below.u)
         self._prolong()
         for k in range(self.sweeps):
@@ -68,7 +67,7 @@ class Stages:
     @property
     def energy(self) -> float | None:
         """u'A u after `ascend`, if it is known."""
-        return None if self._fused is None else float(self._fused[2][1])
+        return None if self._fused is None else self._fused.energy
 
     @property
     def _factor(self) -> float:
@@ -113,8 +112,8 @@ class Stages:
 
     @property
     def nbytes(self) -> int:
-        """Bytes of u and f."""
-        return int(self.u.nbytes + self.f.nbytes)
+        """Bytes of u and f, and of the room of stages in one pass."""
+        return int(self.u.nbytes + self.f.nbytes + (0 if self._fused is None else self._fused.nbytes))
 
 
 class MultigridCycle:

@@ -6,11 +6,17 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
+import numpy as np
+
 from sci.backend import Array, namespace
+from sci.backend.lines import aligned_zeros
 from sci.solvers.poisson.blocks import Grid
 from sci.solvers.poisson.grid import Layout
 
-__all__ = ["Level", "inverse_diagonal"]
+__all__ = ["SPLIT", "Level", "half_length", "inverse_diagonal"]
+
+SPLIT = 16
+"""What halves of rows are rounded up to, and the gap between them, as in `grid/split.h`."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -57,15 +63,27 @@ class Level:
         return self.layout.box_array(namespace(self.d))
 
     @cached_property
-    def inverse(self) -> Array:
-        """1/d, and 0 where d = 0. Cached: on one core, dividing and converting int8 cost more than loading it."""
-        return inverse_diagonal(self.d, self.dtype)
+    def split_inverse(self) -> Array:
+        """1/d, or d where it is a count, with the even and the odd cells of a row after each other; 0 where d = 0."""
+        source = self.d if self.d.dtype == np.int8 else inverse_diagonal(self.d, self.dtype)
+        cells = source[self.layout.box_key]
+        n0, n1, n2 = cells.shape
+        split = aligned_zeros((n0, n1, 2, half_length(n2)), source.dtype)
+        for parity in (0, 1):
+            part = cells[..., parity::2]
+            split[:, :, parity, : part.shape[2]] = part
+        return split.reshape(n0, n1, -1)
 
     @property
     def nbytes(self) -> int:
         """Bytes of the arrays that a cycle reads."""
-        arrays = [self.d, self.offdiag, self.weights, self.unreacted, vars(self).get("inverse")]
+        arrays = [self.d, self.offdiag, self.weights, self.unreacted, vars(self).get("split_inverse")]
         return int(sum(a.nbytes for a in arrays if a is not None))
+
+
+def half_length(n: int) -> int:
+    """Return the entries of half a row of n cells, rounded up."""
+    return -(-n // (2 * SPLIT)) * SPLIT
 
 
 def inverse_diagonal(d: Array, dtype: Any) -> Array:

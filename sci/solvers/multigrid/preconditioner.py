@@ -62,10 +62,9 @@ class Multigrid(PaddedPreconditioner):
     dense. Transfers are trilinear interpolation and its transpose, scaled at Neumann surfaces to keep constants. A
     periodic axis is halved while its length is even.
 
-    With float32, n cells in space and constant coefficients: 8 n bytes for all levels, and 10 n for the arrays of each
-    thread. Memory traffic per cycle V(v, v), with 8/7 for the coarse grids: (8/7)(52 v + 35) bytes a cell, 26 a sweep;
-    or (8/7) 32 with one thread of a host, where each stage is one pass (`sci.solvers.multigrid.fused`), whatever v;
-    the limit is bandwidth.
+    With float32, n cells in space and constant coefficients: 5 n bytes for all levels, and 12 n + 1 MB for the arrays
+    of each thread. Memory traffic per cycle V(v, v): 23 bytes a cell on a host, whatever v, as each stage is one pass
+    (`sci.solvers.multigrid.fused`); on devices and ranks (8/7)(52 v + 35), 26 a sweep, with 8/7 for the coarse grids.
 
     A network keeps the padded arrays on its finest level. Its coarser levels are sparse matrices with Jacobi steps at
     the roots of a Chebyshev polynomial; they have 13 to 33 % of the unknowns of the finest one together, or 66 to 92 %

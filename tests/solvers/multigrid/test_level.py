@@ -20,6 +20,17 @@ def test_bytes_are_those_of_its_arrays():
     d = grid.layout.spread(np.full((4, 4, 4), 6, np.int8))
     level = Level(grid, d, None, np.float32)
     assert level.nbytes == d.nbytes
-    assert level.inverse.nbytes == 4 * d.nbytes
-    assert level.nbytes == 5 * d.nbytes
+    assert level.split_inverse.nbytes == 16 * 32
+    assert level.nbytes == d.nbytes + 16 * 32
     assert level.whole.tolist() == [0, 0, 0, 4, 4, 4, 4]
+
+
+def test_halves_of_rows_follow_each_other():
+    cells = np.arange(1.0, 2 * 3 * 5 + 1).reshape(2, 3, 5)
+    grid = Grid.whole((2, 3, 5), (False,) * 3)
+    level = Level(grid, grid.layout.spread(cells), None, np.float64)
+    halves = level.split_inverse.reshape(2, 3, 2, 16)
+    np.testing.assert_array_equal(halves[:, :, 0, :3], 1 / cells[..., ::2])
+    np.testing.assert_array_equal(halves[:, :, 1, :2], 1 / cells[..., 1::2])
+    assert not halves[:, :, 0, 3:].any()
+    assert not halves[:, :, 1, 2:].any()
