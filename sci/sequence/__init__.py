@@ -6,6 +6,7 @@ from sci.sequence.attention.linformer import linformer_attention
 from sci.sequence.attention.softmax import softmax_attention
 from sci.sequence.higher_order.polynomial import polynomial_degree, polynomial_rank
 from sci.sequence.higher_order.tensor_attention import tensor_attention
+from sci.sequence.higher_order.triples import triples
 from sci.sequence.linear_attention.lightning import (
     lightning_attention,
     lightning_step,
@@ -70,6 +71,7 @@ __all__ = [
     "token_loss",
     "training_days",
     "transnormer_decays",
+    "triples",
     "vocabulary_cross_entropy",
     "vocabulary_embedding",
 ]

@@ -849,6 +849,7 @@ DIFFER: dict[str, Body] = {
     "softmax_attention:score": lambda c, odd, _: _softmax(c, score=_PAIR_SCORE if odd else None),
     "softmax_attention:dropout": lambda c, odd, _: _softmax(c, dropout=0.1 + 0.1 * odd, seed=0),
     "softmax_attention:seed": lambda c, odd, _: _softmax(c, dropout=0.1, seed=1 + odd),
+    "triples:modulus": lambda c, odd, _: sequence.triples(np.arange(3), 9 + odd, comm=c),
     "tensor_attention:tol": lambda c, odd, _: _tensor(c, tol=1e-3 * (1 + odd)),
     "tensor_attention:method": lambda c, odd, _: _tensor(c, method=("exact", "polynomial")[odd], bound=9.0),
     "tensor_attention:scale": lambda c, odd, _: _tensor(c, scale=1.0 + odd),

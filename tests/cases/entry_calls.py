@@ -678,6 +678,7 @@ def _sequence() -> dict[str, Call]:
             segments=np.zeros(4, int),
             key_segments=np.zeros(4, int),
         ),
+        "triples": call(sequence.triples, np.array([1, 2, 5]), 9),
         "tensor_attention": call(sequence.tensor_attention, Q, Q, Q, Q, Q, method="exact", tol=1e-6),
         "tensor_parallel_bytes": call(sequence.tensor_parallel_bytes, 1, 64, 8, 2),
         "token_loss": call(sequence.token_loss, logits, TOKENS, total=5),
