@@ -160,11 +160,16 @@ SCI_DEVICE double residual_plane(T* f, const T* p, const D* d, const i64* box, c
     for (i64 j = 0; j < box[4]; ++j) {
         const i64 at = ((i + 1) * p1 + j + 1) * p2 + 1;
         T sum = 0;
-        SCI_ROW_SUM(k, box[5], sum) {
-            const T value = product<T, D, false>(field, d, p, 0, at + k, p1 * p2, p2);
-            const T given = f[at + k], left = d[at + k] > 0 ? given - step * value : T(0);
-            f[at + k] = left;
-            sum += left * left;
+        SCI_TILES(start, length, box[5]) {
+            Numbers<D> numbers;
+            numbers.read(d, at + start, length);
+            SCI_ROW_SUM(k, length, sum) {
+                const i64 here = at + start + k;
+                const T value = product<T, false>(field, numbers, p, 0, here, p1 * p2, p2);
+                const T given = f[here], left = numbers[here] > 0 ? given - step * value : T(0);
+                f[here] = left;
+                sum += left * left;
+            }
         }
         total += double(sum);
     }
@@ -182,11 +187,16 @@ SCI_DEVICE double replaced_plane(T* f, const double* x, const double* b, const D
         const i64 at = ((i + 1) * p1 + j + 1) * p2 + 1;
         const double* right = b + ((i + inset) * b1 + j + inset) * b2 + inset;
         double part = 0;
-        SCI_ROW_SUM(k, box[5], part) {
-            const double value = weight * product<double, D, false>(field, d, x, 0, at + k, p1 * p2, p2);
-            const double given = right[k], left = d[at + k] > 0 ? scale * (given - value) : 0;
-            f[at + k] = T(left);
-            part += left * left;
+        SCI_TILES(start, length, box[5]) {
+            Numbers<D> numbers;
+            numbers.read(d, at + start, length);
+            SCI_ROW_SUM(k, length, part) {
+                const i64 here = at + start + k;
+                const double value = weight * product<double, false>(field, numbers, x, 0, here, p1 * p2, p2);
+                const double given = right[start + k], left = numbers[here] > 0 ? scale * (given - value) : 0;
+                f[here] = T(left);
+                part += left * left;
+            }
         }
         sum += part;
     }

@@ -22,8 +22,8 @@ struct Field {
 
 // (A u) / weight in a cell. Constant operators take differences, which lose nothing in float: the six of a cell, two of
 // them with zeros in a grid of two axes, and d - 6 for the faces that do not count.
-template <typename T, typename D, bool VARIABLE, typename F>
-SCI_DEVICE auto product(const F& u, const D* d, const T* links, const i64 axis, const i64 at, const i64 plane,
+template <typename T, bool VARIABLE, typename N, typename F>
+SCI_DEVICE auto product(const F& u, const N& d, const T* links, const i64 axis, const i64 at, const i64 plane,
                         const i64 row) {
     const auto here = u.at(at);
     if constexpr (VARIABLE) {
@@ -48,8 +48,13 @@ SCI_DEVICE double energy_plane(const T* u, const D* d, const T* links, const i64
     for (i64 j = 0; j < box[4]; ++j) {
         const i64 at = ((i + 1) * p1 + j + 1) * p2 + 1;
         T sum = 0;
-        SCI_ROW_SUM(k, box[5], sum) {
-            sum += u[at + k] * product<T, D, VARIABLE>(field, d, links, axis, at + k, p1 * p2, p2);
+        SCI_TILES(start, length, box[5]) {
+            Numbers<D> numbers;
+            numbers.read(d, at + start, length);
+            SCI_ROW_SUM(k, length, sum) {
+                const i64 here = at + start + k;
+                sum += u[here] * product<T, VARIABLE>(field, numbers, links, axis, here, p1 * p2, p2);
+            }
         }
         total += double(sum);
     }

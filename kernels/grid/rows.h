@@ -26,3 +26,45 @@ template <bool VARIABLE>
 SCI_DEVICE i64 link_axis(const i64* box, const i64 plane) {
     return VARIABLE ? (box[6] + 2) * plane : 0;
 }
+
+constexpr int AHEAD = 8;  // Rows from where arrays are read to where more is asked for, which may lie beyond their end.
+
+// Asks for a row of n entries.
+template <typename T>
+SCI_DEVICE void ask_for(const T* row, const i64 n) {
+#if !defined(__CUDACC__) && !defined(__CUDACC_RTC__)
+    const char* from = (const char*)row;
+    for (i64 at = 0; at < n * i64(sizeof(T)) + 64; at += 64) __builtin_prefetch(from + at, 0, 2);
+#endif
+}
+
+// SCI_TILES(start, length, n) { ... } runs over a row in parts that fit the room of `Numbers`; on a GPU it is one part.
+#if defined(__CUDACC__) || defined(__CUDACC_RTC__)
+#define SCI_TILES(start, length, n) if (const i64 start = 0, length = (n); true)
+#else
+constexpr int TILE = 512;
+#define SCI_TILES(start, length, n)                                                                         \
+    for (i64 start = 0, length = (n) < TILE ? (n) : TILE; start < (n);                                      \
+         start += TILE, length = (n) - start < TILE ? (n) - start : TILE)
+#endif
+
+// Numbers of a part of a row, by their place in the array. A host widens counts first: in a loop that reads bytes beside
+// floats a vector is as many floats as bytes, and rows shorter than that would be left to single steps.
+template <typename D>
+struct Numbers {
+    const D* d;
+    SCI_DEVICE_MEMBER void read(const D* from, const i64, const i64) { d = from; }
+    SCI_DEVICE_MEMBER D operator[](const i64 at) const { return d[at]; }
+};
+#if !defined(__CUDACC__) && !defined(__CUDACC_RTC__)
+template <>
+struct Numbers<signed char> {
+    float room[TILE];
+    i64 first;
+    SCI_DEVICE_MEMBER void read(const signed char* from, const i64 at, const i64 n) {
+        first = at;
+        SCI_ROW(k, n) { room[k] = float(from[at + k]); }
+    }
+    SCI_DEVICE_MEMBER float operator[](const i64 at) const { return room[at - first]; }
+};
+#endif

@@ -124,14 +124,3 @@ template <typename T>
 SCI_DEVICE void inverse_row(T* w, const T* inverse, const i64 n) {
     SCI_HALF(m, n) { w[m] = inverse[m]; }
 }
-
-constexpr int AHEAD = 8;  // Rows from where a tile is read to where it asks for more; it may ask for what is none.
-
-// Asks for a row of n entries.
-template <typename T>
-SCI_DEVICE void ask_for(const T* row, const i64 n) {
-#if !defined(__CUDACC__) && !defined(__CUDACC_RTC__)
-    const char* from = (const char*)row;
-    for (i64 at = 0; at < n * i64(sizeof(T)) + 64; at += 64) __builtin_prefetch(from + at, 0, 2);
-#endif
-}

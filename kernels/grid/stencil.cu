@@ -26,10 +26,15 @@ SCI_KERNEL apply_stencil(SCI_INDEX const T* u /*[p0, p1, p2]*/, const D* d /*[p0
     const i64 axis = link_axis<VARIABLE>(box, plane);
     SCI_EACH_ROW(line, rows, chunk) {
         const i64 at = row_start(box, line, p1, p2);
-        SCI_ROW(k, n) {
-            const T near = around<T, VARIABLE>(u, links, links + axis, links + 2 * axis, at + k, plane, p2);
-            const T value = T(weight) * (T(d[at + k]) * u[at + k] - near);
-            out[at + k] = d[at + k] > 0 ? value : T(0);
+        SCI_TILES(start, length, n) {
+            Numbers<D> numbers;
+            numbers.read(d, at + start, length);
+            SCI_ROW(k, length) {
+                const i64 here = at + start + k;
+                const T near = around<T, VARIABLE>(u, links, links + axis, links + 2 * axis, here, plane, p2);
+                const T diagonal = T(numbers[here]), value = T(weight) * (diagonal * u[here] - near);
+                out[here] = diagonal > 0 ? value : T(0);
+            }
         }
     }
 }
@@ -55,9 +60,14 @@ SCI_KERNEL quadratic_form(SCI_INDEX const S* u /*[p0, p1, p2]*/, const D* d /*[p
         double total = 0;
         SCI_CHUNK_ROWS(line, block, rows, chunk) {
             const i64 at = row_start(box, line, p1, p2);
-            decltype(product<T, D, VARIABLE>(field, d, links, axis, at, plane, p2)) sum = 0;
-            SCI_ROW_SUM(k, n, sum) {
-                sum += u[at + k] * product<T, D, VARIABLE>(field, d, links, axis, at + k, plane, p2);
+            decltype(product<T, VARIABLE>(field, d, links, axis, at, plane, p2)) sum = 0;
+            SCI_TILES(start, length, n) {
+                Numbers<D> numbers;
+                numbers.read(d, at + start, length);
+                SCI_ROW_SUM(k, length, sum) {
+                    const i64 here = at + start + k;
+                    sum += u[here] * product<T, VARIABLE>(field, numbers, links, axis, here, plane, p2);
+                }
             }
             total += double(sum);
         }
@@ -86,14 +96,25 @@ SCI_KERNEL cg_step(SCI_INDEX const S* z /*[p0, p1, p2]*/, const S* old /*[p0, p1
                 SCI_ROW(k, n + 2) { p[at + k - 1] = direction.at(at + k - 1); }
                 continue;
             }
+            const i64 later = at + AHEAD * p2;
+            ask_for(z + later + plane, n);
+            ask_for(old + later + plane, n);
+            ask_for(f + later, n);
+            if (moves) ask_for(x + later, n);
             SCI_ROW(k, 2) { p[at + k * (n + 1) - 1] = direction.at(at + k * (n + 1) - 1); }
-            decltype(product<T, D, VARIABLE>(direction, d, links, axis, at, plane, p2)) sum = 0;
-            SCI_ROW_SUM(k, n, sum) {
-                const auto value = product<T, D, VARIABLE>(direction, d, links, axis, at + k, plane, p2);
-                const S given = f[at + k], left = d[at + k] > 0 ? S(given - decltype(value + value)(step) * value) : S(0);
-                p[at + k] = direction.at(at + k);
-                residual[at + k] = left;
-                sum += decltype(sum)(left) * left;
+            decltype(product<T, VARIABLE>(direction, d, links, axis, at, plane, p2)) sum = 0;
+            SCI_TILES(start, length, n) {
+                Numbers<D> numbers;
+                numbers.read(d, at + start, length);
+                SCI_ROW_SUM(k, length, sum) {
+                    const i64 here = at + start + k;
+                    const auto value = product<T, VARIABLE>(direction, numbers, links, axis, here, plane, p2);
+                    const S given = f[here];
+                    const S left = numbers[here] > 0 ? S(given - decltype(value + value)(step) * value) : S(0);
+                    p[here] = direction.at(here);
+                    residual[here] = left;
+                    sum += decltype(sum)(left) * left;
+                }
             }
             total += double(sum);
             if (moves) SCI_ROW(k, n) { x[at + k] += T(before) * T(old[at + k]) + T(now) * T(p[at + k]); }
@@ -120,11 +141,16 @@ SCI_KERNEL scaled_residual(SCI_INDEX const T* x /*[p0, p1, p2]*/, const T* b /*[
             const i64 i = line / box[4], j = line % box[4], at = ((i + 1) * p1 + j + 1) * p2 + 1;
             const T* right = b + ((i + inset) * b1 + j + inset) * b2 + inset;
             double sum = 0;
-            SCI_ROW_SUM(k, n, sum) {
-                const T value = T(weight) * product<T, D, VARIABLE>(field, d, links, axis, at + k, plane, p2);
-                const T given = right[k], left = d[at + k] > 0 ? T(scale) * (given - value) : T(0);
-                f[at + k] = S(left);
-                sum += double(left * left);
+            SCI_TILES(start, length, n) {
+                Numbers<D> numbers;
+                numbers.read(d, at + start, length);
+                SCI_ROW_SUM(k, length, sum) {
+                    const i64 here = at + start + k;
+                    const T value = T(weight) * product<T, VARIABLE>(field, numbers, links, axis, here, plane, p2);
+                    const T given = right[start + k], left = numbers[here] > 0 ? T(scale) * (given - value) : T(0);
+                    f[here] = S(left);
+                    sum += double(left * left);
+                }
             }
             total += sum;
         }

@@ -25,6 +25,8 @@ from sci.solvers.preconditioners.incomplete_cholesky import (
 
 Pair = tuple[np.ndarray, np.ndarray]
 SHAPES = ((1, 1, 1), (2, 3, 5), (5, 4, 16), (1, 7, 17), (9, 33), (3, 1))
+LONG = (*SHAPES, (2, 530))
+"""With rows that a host takes in two parts."""
 
 
 def _both(run: Callable[[], np.ndarray]) -> Pair:
@@ -55,12 +57,14 @@ def _few_bits(cells: np.ndarray, scale: int = 64) -> np.ndarray:
     return np.round(cells * scale) / np.array(scale, cells.dtype)
 
 
-def _problems(rng: np.random.Generator, dtype: Any, bits: int = 64, variable: int = 0) -> Iterator[_Problem]:
-    return (_Problem(rng, shape, dtype, bits, bool(variable)) for shape in SHAPES)
+def _problems(
+    rng: np.random.Generator, dtype: Any, bits: int = 64, variable: int = 0, shapes: Any = SHAPES
+) -> Iterator[_Problem]:
+    return (_Problem(rng, shape, dtype, bits, bool(variable)) for shape in shapes)
 
 
 def _stencils(rng: np.random.Generator, bits: int, variable: int) -> Iterator[tuple[_Problem, Stencil]]:
-    for p in _problems(rng, "f8", bits, variable):
+    for p in _problems(rng, "f8", bits, variable, LONG):
         yield p, Stencil(p.layout, p.d, p.offdiag, 0.7)
 
 
