@@ -21,7 +21,7 @@ from typing import Any
 import numpy as np
 
 from sci.problems import media, sphere_and_blob
-from sci.solvers import LearnedMultigrid, Multigrid, PoissonOperator, SolveResult, cg
+from sci.solvers import CycleModel, LearnedMultigrid, Multigrid, PoissonOperator, SolveResult, cg
 
 Make = Callable[[PoissonOperator], Any]
 MAXITER = 300
@@ -72,6 +72,7 @@ METHODS: dict[str, Make] = {
     "auto": Multigrid,
     "averaged": lambda A: Multigrid(A, coarse="averaged"),
     "network": lambda A: Multigrid(A, coarse="network"),
+    "untrained": lambda A: LearnedMultigrid(A, CycleModel.untrained()),
     "learned": LearnedMultigrid,
 }
 

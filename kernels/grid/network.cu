@@ -140,6 +140,64 @@ SCI_KERNEL attach_singles(SCI_INDEX const i64* start /*[ends]*/, const int* inde
     }
 }
 
+// x / (1 + |x|).
+template <typename T>
+SCI_DEVICE T bent(const T x) {
+    return x / (1 + (x < 0 ? -x : x));
+}
+
+// The resistance along each axis from an unknown to the middle of its group: half of that of the links `merged` that
+// joined it along the axis, times a factor of exp(+-HALF) at most. One that no link joined, in a group that extends
+// along the axis, is beside its middle as well, and the current goes through links along other axes: a factor of at most
+// MIDDLE over their sum. Both factors follow from `numbers` and five features of the unknown, which vanish inside of
+// uniform matter. An `attached` unknown has that of its largest link.
+//
+// `counts` holds zeros and becomes the number of members of each group that a link joined along an axis, at its first
+// unknown; `most` is the number of unknowns of a full group.
+// Instances (host): <double>
+template <typename T>
+SCI_KERNEL group_resistances(SCI_INDEX const i64* start /*[ends]*/, const T* link /*[m]*/,
+                             const signed char* strong /*[m]*/, const T* rest /*[n]*/, const int* group /*[n]*/,
+                             const int* size /*[n]*/, const T* largest /*[n]*/, const signed char* attached /*[n]*/,
+                             const T* merged /*[3, n]*/, i64* counts /*[3, n]*/, T* resistance /*[3, n]*/,
+                             const T* numbers /*[11]*/, const i64 n, const i64 most, const i64 links,
+                             const double middle, const double half) {
+    for (i64 a = 0; a < 3; ++a)
+        for (i64 i = 0; i < n; ++i) counts[a * n + group[i]] += merged[a * n + i] > 0;
+    for (i64 i = 0; i < n; ++i) {
+        if (attached[i]) {
+            for (i64 a = 0; a < 3; ++a) resistance[a * n + i] = 1 / largest[i];
+            continue;
+        }
+        T sum = 0, held = 0, own = 0;
+        i64 count = 0;
+        for (i64 k = start[i]; k < start[i + 1]; ++k) {
+            sum += link[k];
+            count += strong[k];
+            if (strong[k]) held += link[k];
+        }
+        for (i64 a = 0; a < 3; ++a) own += merged[a * n + i];
+        const i64 head = group[i];
+        const T open = T(links - count) / T(links), full = T(size[head]) / T(most);
+        const T x[4] = {open > 0 ? open : T(0), sum > 0 ? 1 - held / sum : T(0),
+                        sum > 0 ? rest[i] / (sum + rest[i]) : T(0), 1 - full};
+        for (i64 a = 0; a < 3; ++a) {
+            const T joined = merged[a * n + i], aside = 1 - T(counts[a * n + head]) / T(size[head]);
+            T r = 0;
+            if (joined > 0) {
+                T y = numbers[6] * aside;
+                for (int f = 0; f < 4; ++f) y += numbers[7 + f] * x[f];
+                r = T(0.5) / joined * (1 + T(half) * bent(y)) / (1 - T(half) * bent(y));
+            } else if (own > 0 && counts[a * n + head] > 0) {
+                T y = numbers[0] + numbers[1] * aside;
+                for (int f = 0; f < 4; ++f) y += numbers[2 + f] * x[f];
+                r = y > 0 ? T(middle) * bent(y) / own : T(0);
+            }
+            resistance[a * n + i] = r;
+        }
+    }
+}
+
 // The coarse network: a link of two groups along an axis is the sum over the fine ones of 1 / (1/g + r_i + r_j), r the
 // resistance from an unknown to the middle of its group along that axis. The members of a group are `begins[I] <= k <
 // begins[I + 1]` of `member`. `mark` holds -1.

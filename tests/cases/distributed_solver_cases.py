@@ -357,3 +357,8 @@ def cut_faces_and_networks(comm: Any) -> None:
             found = cg(many, b[own], M=Multigrid(many, coarse="network", dtype="f8"), rtol=1e-8)
             assert found.iterations == expected.iterations
             np.testing.assert_allclose(found.x, expected.x[own], atol=1e-6 * abs(expected.x).max())
+            learned, M = LearnedMultigrid(one), LearnedMultigrid(many)
+            assert M.coarse == learned.coarse == "network"
+            answer, again = learned.solve(b), M.solve(b[own])
+            assert again.iterations == answer.iterations <= expected.iterations
+            np.testing.assert_allclose(again.x, answer.x[own], atol=1e-6 * abs(answer.x).max())

@@ -13,6 +13,7 @@ from sci.solvers.network.coarsening import coarsen
 from sci.solvers.network.elimination import eliminate
 from sci.solvers.network.graph import Network, network_of
 from sci.solvers.network.kernels import bound, by_rows
+from sci.solvers.network.numbers import PLAIN, NetworkNumbers
 
 Pair = tuple[np.ndarray, np.ndarray]
 
@@ -52,9 +53,10 @@ def _coarsen(rng: np.random.Generator, dtype: str) -> Iterator[Pair]:
     for A in operators(rng):
         net = network_of(A)
         for anywhere in (False, True):
+            numbers = NetworkNumbers(0.4, 0.5, resistances=rng.normal(size=11)) if anywhere else PLAIN
 
-            def run(net: Network = net, anywhere: bool = anywhere) -> np.ndarray:
-                step = coarsen(net, anywhere)
+            def run(net: Network = net, anywhere: bool = anywhere, numbers: NetworkNumbers = numbers) -> np.ndarray:
+                step = coarsen(net, anywhere, numbers)
                 return np.concatenate([_flat(step.network), step.group, step.start, step.index, step.value])
 
             yield _both(run)
@@ -125,7 +127,10 @@ def _rows(name: str) -> Callable[..., Iterator[Pair]]:
 
 BY_DTYPE: dict[str, Callable[..., Iterator[Pair]]] = {
     "grid_links": _grid_links,
-    **dict.fromkeys(("strong_links", "pair_groups", "attach_singles", "coarse_links", "interpolation_rows"), _coarsen),
+    **dict.fromkeys(
+        ("strong_links", "pair_groups", "attach_singles", "group_resistances", "coarse_links", "interpolation_rows"),
+        _coarsen,
+    ),
     "eliminate_chains": _eliminate,
     **{name: _chains(name) for name in ("eliminate_source", "eliminated_values")},
     **{name: _rows(name) for name in ("add_rows", "network_residual", "relax_network")},

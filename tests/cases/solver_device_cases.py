@@ -16,6 +16,7 @@ from sci.solvers import (
     FastPoisson,
     IncompleteCholesky,
     Jacobi,
+    LearnedMultigrid,
     Multigrid,
     PoissonOperator,
     bicgstab,
@@ -89,6 +90,7 @@ def network_poisson(xp: ModuleType) -> list[np.ndarray]:
         b = A.project(to_device(np.linspace(1, 2, mask.size).reshape(mask.shape) * mask, xp))
         result = cg(A, b, M=Multigrid(A, coarse="network", dtype=np.float64), rtol=1e-11)
         answers += [to_host(result.x), np.array([float(result.iterations)])]
+        answers.append(np.array([float(LearnedMultigrid(A).solve(b).iterations)]))
     return answers
 
 

@@ -17,8 +17,11 @@ from sci.cli.estimates.needs import Needs
 from sci.cli.estimates.potentials import WRITE_SPEED
 from sci.cli.estimates.trial import Trial, attempt, line
 from sci.potentials import Particles
-from sci.solvers import CycleModel, PoissonOperator, cg
+from sci.solvers import PoissonOperator, cg
 from sci.solvers.krylov.spectrum import quadrature
+from sci.solvers.learned.model import generations
+from sci.solvers.learned.training import train_cycle
+from sci.solvers.network.training import train_network
 
 __all__ = ["BYTES_PER_CELL", "coarser", "molecule_needs", "solve_needs", "spectrum_needs", "training_needs", "window"]
 
@@ -136,12 +139,13 @@ def _right_side(A: PoissonOperator) -> np.ndarray:
 
 
 def training_needs(sizes: Sequence[int], steps: int, seed: int) -> Needs:
-    """Return the needs of a training of the learned cycle, from its first steps."""
+    """Return the needs of a training of the learned cycle, from its first steps and one generation of networks."""
     few, more = 2, 2 + 2 * len(sizes)
-    first = attempt(lambda: CycleModel.train(sizes=sizes, steps=few, seed=seed))
-    longer = attempt(lambda: CycleModel.train(sizes=sizes, steps=more, seed=seed), memory=True)
+    first = attempt(lambda: train_cycle(sizes, steps=few, seed=seed))
+    longer = attempt(lambda: train_cycle(sizes, steps=more, seed=seed), memory=True)
+    networks = attempt(lambda: train_network(1, n=min(sizes), seed=seed))
     seconds = line(first.seconds, longer.seconds, more / few, steps / few)
-    return Needs(longer.peak, {"training": seconds})
+    return Needs(longer.peak, {"training": seconds + generations(steps) * networks.seconds})
 
 
 def molecule_needs(particles: Particles, electrolyte: Electrolyte, cells: int, options: dict[str, Any]) -> Needs:

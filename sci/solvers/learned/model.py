@@ -1,10 +1,11 @@
-"""The model of the learned V-cycle: its 265 numbers, pretrained, untrained or trained anew."""
+"""The model of the learned V-cycle: its 279 numbers, pretrained, untrained or trained anew."""
 
 from __future__ import annotations
 
 import functools
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from math import ceil
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +15,9 @@ from sci.errors import InvalidValueError, with_article
 from sci.nn import ModelState
 from sci.solvers.learned.parameters import Parameters, check_parameters, initial_parameters
 from sci.solvers.learned.training import train_cycle
+from sci.solvers.network.training import train_network
 
-__all__ = ["CycleModel"]
+__all__ = ["CycleModel", "generations"]
 
 # Package data, so that the model is found without h5py, which only sci.io opens, below this room. Numbers in JSON are
 # exact, and a change shows in a diff. To replace it:
@@ -34,7 +36,8 @@ class CycleModel:
     Parameters
     ----------
     parameters : mapping of arrays
-        265 numbers in 24 arrays, of `sci.solvers.learned.training.train_cycle`.
+        265 numbers in 24 arrays, of `sci.solvers.learned.training.train_cycle`, and 14 in four arrays, of
+        `sci.solvers.network.training.train_network`; zeros where there are none of these, as in older files.
 
     Raises
     ------
@@ -45,9 +48,9 @@ class CycleModel:
     --------
     >>> from sci.solvers import CycleModel
     >>> CycleModel.pretrained()
-    CycleModel(265 parameters)
+    CycleModel(279 parameters)
     >>> CycleModel.train(sizes=(8,), steps=1).n_parameters
-    265
+    279
     """
 
     def __init__(self, parameters: Mapping[str, Array]) -> None:
@@ -55,7 +58,7 @@ class CycleModel:
 
     @classmethod
     def pretrained(cls) -> CycleModel:
-        """Return the model that ships with the library, trained on masks of 32^3 and 64^3 cells."""
+        """Return the model that ships with the library, trained on masks of 32^3 and 64^3 cells, and media of 32^3."""
         return cls(_pretrained())
 
     @classmethod
@@ -64,9 +67,21 @@ class CycleModel:
         return cls(initial_parameters())
 
     @classmethod
-    def train(cls, **settings: Any) -> CycleModel:
-        """Train a model; the settings are those of `train_cycle`."""
-        return cls(train_cycle(**settings))
+    def train(cls, sizes: Sequence[int] = (32, 64), *, steps: int = 1000, seed: int = 0, **settings: Any) -> CycleModel:
+        """Train a model: the cycle on random masks, then the numbers of networks on random media.
+
+        Parameters
+        ----------
+        sizes : sequence of int
+            Cells along the axes of the masks; media have those of the smallest one, 16 at least.
+        steps : int
+            Steps for the cycle; networks take `generations` of them.
+        seed : int
+        **settings
+            Others of `train_cycle`.
+        """
+        cycle = train_cycle(sizes, steps=steps, seed=seed, **settings)
+        return cls(cycle | train_network(generations(steps), n=min(sizes), seed=seed))
 
     @classmethod
     def from_state(cls, model: ModelState) -> CycleModel:
@@ -94,6 +109,11 @@ class CycleModel:
 
     def __repr__(self) -> str:
         return f"CycleModel({self.n_parameters} parameters)"
+
+
+def generations(steps: int) -> int:
+    """Return the generations of the training of networks that go with steps of that of the cycle: 60 with 1000."""
+    return ceil(0.06 * steps)
 
 
 @functools.cache

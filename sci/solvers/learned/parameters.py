@@ -13,6 +13,7 @@ import numpy as np
 
 from sci.backend import Array, namespace
 from sci.errors import InvalidValueError, ShapeError
+from sci.solvers.network.numbers import SHAPES as NETWORK_SHAPES
 
 __all__ = [
     "KINDS",
@@ -59,7 +60,7 @@ def shapes() -> dict[str, tuple[int, ...]]:
         f"level{kind}.{name}": shape
         for kind in range(KINDS)
         for name, shape in {**network, **scalars, "center": (STEPS[kind],), "spread": (STEPS[kind],)}.items()
-    }
+    } | NETWORK_SHAPES
 
 
 def initial_parameters(seed: int = 0) -> Parameters:
@@ -89,6 +90,9 @@ def check_parameters(parameters: Mapping[str, Any]) -> Parameters:
     expected = shapes()
     # Files of schema 1 spell it so.
     parameters = {name.replace(".centre", ".center"): value for name, value in parameters.items()}
+    if not any(name.startswith("network.") for name in parameters):
+        # Files from before networks were learned.
+        parameters |= {name: np.zeros(shape) for name, shape in NETWORK_SHAPES.items()}
     if set(parameters) != set(expected):
         odd = sorted(set(parameters) ^ set(expected))
         raise InvalidValueError(f"the parameters {', '.join(odd)} are missing or unknown; is it a model of this cycle?")

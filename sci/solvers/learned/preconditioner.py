@@ -20,9 +20,18 @@ from sci.solvers.learned.hierarchy import Hierarchy
 from sci.solvers.learned.model import CycleModel
 from sci.solvers.multigrid.preconditioner import Multigrid
 from sci.solvers.multigrid.trial import is_easy, is_served
+from sci.solvers.network.numbers import NetworkNumbers, numbers_of
 from sci.solvers.poisson.operator import PoissonOperator
 
 __all__ = ["LearnedMultigrid"]
+
+
+class _LearnedNetwork(Multigrid):
+    """Multigrid whose networks are coarsened by learned numbers."""
+
+    def __init__(self, A: PoissonOperator, numbers: NetworkNumbers, coarse: str) -> None:
+        self.numbers = numbers
+        super().__init__(A, coarse=coarse)
 
 
 @collective_entry
@@ -48,13 +57,20 @@ class LearnedMultigrid(PaddedPreconditioner):
     Attributes
     ----------
     instead : Multigrid or None
-        What is used in place of the learned cycle, where that does not serve.
+        What is used in place of the cycle of cells twice as wide, where that does not serve.
 
     Notes
     -----
-    The cycle was trained on constant and smooth coefficients, Dirichlet and Neumann walls and bodies. `Multigrid(A)`
-    takes its place with a reaction or a periodic axis, and where a trial of eight iterations, made for operators with a
-    coefficient, stretched cells or Neumann bodies, does not come as far as with a good cycle.
+    One of two cycles is used.
+
+    - "halved": coarse cells are twice as wide, and a small network sets the weights of each cell. It was trained on
+      Dirichlet and Neumann walls and bodies, and serves constant and smooth coefficients.
+    - "network": `Multigrid(A, coarse="network")` with learned numbers for its coarse operators, which were trained on
+      jumps of the coefficient, layers, lognormal fields, stretched cells, narrow passages, pores, and periodic axes. It
+      is used where a trial of eight iterations with the first cycle, made for operators with a coefficient, stretched
+      cells or Neumann bodies, does not come as far as with a good one.
+
+    With a reaction or a periodic axis, multigrid chooses between this network and averages ("averaged").
 
     The cycle runs in float32. On one thread of a host each half of it goes through memory once per level
     (`sci.solvers.learned.stages`): about 33 bytes per unknown on the finest level, which holds 12. Otherwise it reads
@@ -90,7 +106,7 @@ class LearnedMultigrid(PaddedPreconditioner):
             agreement.same(model=self.model.parameters)
         self.instead: Multigrid | None = None
         if A.reaction is not None or any(A.periodic):
-            self._replace()
+            self._replace("auto")
             return
         self.cycle_dtype = np.dtype(np.float32)
         self.hierarchy: Hierarchy | None = Hierarchy(A, self.model.parameters)
@@ -98,11 +114,17 @@ class LearnedMultigrid(PaddedPreconditioner):
         self._cycle_bytes = first.nbytes
         self._idle.append(first)
         if not is_easy(A) and not is_served(self):
-            self._replace()
+            self._replace("network")
 
-    def _replace(self) -> None:
-        """Let multigrid take the place of the learned cycle."""
-        self.instead, self.hierarchy, self._cycle_bytes = Multigrid(self.A), None, 0
+    @property
+    def coarse(self) -> str:
+        """How coarse operators are made."""
+        return "halved" if self.instead is None else self.instead.coarse
+
+    def _replace(self, coarse: str) -> None:
+        """Let multigrid with a learned network take the place of the cycle of cells twice as wide."""
+        numbers = numbers_of(self.model.parameters)
+        self.instead, self.hierarchy, self._cycle_bytes = _LearnedNetwork(self.A, numbers, coarse), None, 0
         self.cycle_dtype = self.instead.cycle_dtype
         self._idle.clear()
 
@@ -160,7 +182,8 @@ class LearnedMultigrid(PaddedPreconditioner):
 
     def __repr__(self) -> str:
         if self.instead is not None:
-            return f"LearnedMultigrid(untrained: {self.instead!r})"
+            learned = "learned network" if self.coarse == "network" else "nothing learned"
+            return f"LearnedMultigrid({learned}: {self.instead!r})"
         hierarchy = self._learned
         levels = max(0, len(hierarchy.levels) - bool(hierarchy.gathered)) + len(hierarchy.gathered)
         return f"LearnedMultigrid({levels} levels, float32, {self.nbytes} bytes, {self.A!r})"

@@ -18,6 +18,7 @@ from sci.solvers.multigrid.hierarchy import Hierarchy, can_halve_down
 from sci.solvers.multigrid.trial import is_easy, is_served
 from sci.solvers.network.cycle import NetworkCycle
 from sci.solvers.network.hierarchy import NetworkHierarchy
+from sci.solvers.network.numbers import PLAIN
 from sci.solvers.poisson.operator import PoissonOperator
 
 __all__ = ["Multigrid"]
@@ -90,6 +91,9 @@ class Multigrid(PaddedPreconditioner):
     True
     """
 
+    numbers = PLAIN
+    """How networks are coarsened."""
+
     def __init__(
         self,
         A: PoissonOperator,
@@ -131,7 +135,7 @@ class Multigrid(PaddedPreconditioner):
         """Set the hierarchy and the first cycle."""
         self.hierarchy: Hierarchy | NetworkHierarchy
         if self.coarse == "network":
-            self.hierarchy = NetworkHierarchy(self.A, self._dtype, 2 * self.smoothing)
+            self.hierarchy = NetworkHierarchy(self.A, self._dtype, 2 * self.smoothing, self.numbers)
         else:
             dtype = np.float32 if self._dtype is None else self._dtype
             self.hierarchy = Hierarchy(self.A, self.coarse == "averaged", self._wall_corrected, dtype)

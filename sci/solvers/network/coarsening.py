@@ -8,13 +8,10 @@ import numpy as np
 
 from sci.solvers.network.graph import Network
 from sci.solvers.network.kernels import run
+from sci.solvers.network.numbers import BOUNDS, PLAIN, NetworkNumbers
 
 __all__ = ["Coarsening", "active_axes", "coarsen"]
 
-STRONG = 0.25
-"""A link is strong from this part of the mean of the largest links of its ends on."""
-OWN = 1 / 3
-"""Share of the own group in the interpolation."""
 LARGEST_GROUP = 8
 
 
@@ -49,7 +46,7 @@ def active_axes(counts: np.ndarray) -> tuple[bool, ...]:
     return tuple(bool(f > 0 and f >= 0.5 * fraction.max()) for f in fraction)
 
 
-def coarsen(net: Network, anywhere: bool = False) -> Coarsening:
+def coarsen(net: Network, anywhere: bool = False, numbers: NetworkNumbers = PLAIN) -> Coarsening:
     """Return the next coarser network.
 
     Parameters
@@ -57,14 +54,29 @@ def coarsen(net: Network, anywhere: bool = False) -> Coarsening:
     net : Network
     anywhere : bool
         Whether groups join beyond the pairs of cells of a grid, as after an elimination.
+    numbers : NetworkNumbers
     """
     n, m = net.size, net.index.size
     dropped, strong = np.zeros(n, np.int8), np.zeros(m, np.int8)
     largest, counts = np.zeros(n), np.zeros((2, 3), np.int64)
     rest = net.rest
-    run("strong_links", net.start, net.index, net.link, net.axis, rest, dropped, largest, strong, counts, n, STRONG)
+    run(
+        "strong_links",
+        net.start,
+        net.index,
+        net.link,
+        net.axis,
+        rest,
+        dropped,
+        largest,
+        strong,
+        counts,
+        n,
+        numbers.strong,
+    )
     axes = active_axes(counts)
-    group, resistance, attached = _groups(net, axes, strong, dropped, largest, anywhere)
+    links = (strong, dropped, largest, rest)
+    group, resistance, attached = _groups(net, axes, *links, anywhere, numbers.resistances)
     heads = np.flatnonzero((group == np.arange(n)) & (dropped == 0))
     number = np.full(n, -1, dtype=np.int32)
     number[heads] = np.arange(heads.size, dtype=np.int32)
@@ -74,29 +86,34 @@ def coarsen(net: Network, anywhere: bool = False) -> Coarsening:
     mark = np.full(heads.size, -1, dtype=np.int64)
     given = (net.start, net.index, net.link, strong, dropped, attached, group, fixed, diagonal)
     start, index, value = np.zeros(n + 1, np.int64), np.zeros(0, np.int32), np.zeros(0)
-    run("interpolation_rows", *given, mark, start, index, value, n, heads.size, OWN, 0)
+    run("interpolation_rows", *given, mark, start, index, value, n, heads.size, numbers.own, 0)
     mark[:] = -1
     index, value = np.empty(int(start[-1]), np.int32), np.empty(int(start[-1]))
-    run("interpolation_rows", *given, mark, start, index, value, n, heads.size, OWN, 1)
+    run("interpolation_rows", *given, mark, start, index, value, n, heads.size, numbers.own, 1)
     return Coarsening(coarse, group, start, index, value, axes)
 
 
 def _groups(
-    net: Network, axes: tuple[bool, ...], strong: np.ndarray, dropped: np.ndarray, largest: np.ndarray, anywhere: bool
+    net: Network,
+    axes: tuple[bool, ...],
+    strong: np.ndarray,
+    dropped: np.ndarray,
+    largest: np.ndarray,
+    rest: np.ndarray,
+    anywhere: bool,
+    numbers: np.ndarray,
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Return the first unknown of the group of each, the resistances to its middle, and which are attached."""
     n = net.size
     group, next_, last = np.arange(n, dtype=np.int32), np.full(n, -1, np.int32), np.arange(n, dtype=np.int32)
     size, paired, sums = np.ones(n, np.int32), np.zeros(n, np.int8), np.zeros(n)
-    resistance = np.zeros((3, n))
+    merged, resistance = np.zeros((3, n)), np.zeros((3, n))
     links = (net.start, net.index, net.link, net.axis, strong, dropped)
     for a in range(3):
         if not axes[a]:
             continue
-        merged = np.zeros(n)
-        chains = (group, next_, last, size, paired, sums, merged)
+        chains = (group, next_, last, size, paired, sums, merged[a])
         run("pair_groups", *links, net.place[a], *chains, n, a, int(anywhere), LARGEST_GROUP)
-        resistance[a] = np.divide(0.5, merged, out=np.zeros(n), where=merged > 0)
     # An unknown alone without a strong link.
     alone = (size == 1) & (group == np.arange(n)) & (dropped == 0) & (largest > 0)
     if net.index.size:
@@ -106,8 +123,9 @@ def _groups(
     singles = singles[np.argsort(-largest[singles], kind="stable")]
     attached = np.zeros(n, np.int8)
     run("attach_singles", net.start, net.index, net.link, dropped, singles, group, attached, singles.size)
-    joined = attached > 0
-    resistance[:, joined] = 1 / largest[joined]
+    given = (net.start, net.link, strong, rest, group, size, largest, attached, merged, np.zeros((3, n), np.int64))
+    full = (2 ** sum(axes), 2 * max(1, sum(axes)))
+    run("group_resistances", *given, resistance, numbers, n, *full, *BOUNDS)
     return group, resistance, attached
 
 

@@ -15,6 +15,7 @@ from sci.solvers.multigrid.level import Level
 from sci.solvers.network.coarsening import Coarsening, coarsen
 from sci.solvers.network.elimination import chains, eliminate
 from sci.solvers.network.graph import Network, network_of, whole_operator
+from sci.solvers.network.numbers import PLAIN, NetworkNumbers
 from sci.solvers.poisson.operator import PoissonOperator
 
 __all__ = ["Chains", "Direct", "Factored", "NetworkHierarchy", "Smoothed", "Top"]
@@ -188,6 +189,8 @@ class NetworkHierarchy:
         Of the cycle; by default float32 where no conductance is `FAR_APART` from another, and no chain is long.
     sweeps : int
         Half-sweeps of Gauss-Seidel on the finest level before and after a coarse correction.
+    numbers : NetworkNumbers
+        Of each coarsening.
 
     Attributes
     ----------
@@ -203,8 +206,9 @@ class NetworkHierarchy:
     Collective. On ranks every one holds all levels but the finest, whose right-hand sides they sum.
     """
 
-    def __init__(self, A: PoissonOperator, dtype: Any = None, sweeps: int = 4) -> None:
+    def __init__(self, A: PoissonOperator, dtype: Any = None, sweeps: int = 4, numbers: NetworkNumbers = PLAIN) -> None:
         net, own = _whole_network(A)
+        self._numbers = numbers
         self.layout, xp = A.layout, A.xp
         padded = np.zeros(A.layout.padded_shape, dtype=bool)
         padded[A.layout.key] = to_host(A.mask)
@@ -215,7 +219,7 @@ class NetworkHierarchy:
         apart, odd = _contrast(net) > FAR_APART, any(w and n % 2 for w, n in zip(A.periodic, A.grid_shape))
         # On ranks the finest level is always one of padded arrays, whatever its size and its chains.
         if A.comm is not None or (net.size > COARSEST and chains(net) < CHAINS and not odd):
-            step = coarsen(net)
+            step = coarsen(net, numbers=numbers)
             if A.comm is not None or step.network.size <= STALLED * net.size:
                 first, net = self._transfers(step, net.size, own, places), step.network
         self._coarser(net, FINEST_STEPS if first is None else STEPS)
@@ -260,7 +264,7 @@ class NetworkHierarchy:
         return sparse.csr_matrix((step.value, step.index, step.start), shape=shape)
 
     def _smoothed(self, net: Network, anywhere: bool, steps: tuple[int, float]) -> tuple[Smoothed, Network]:
-        step = coarsen(net, anywhere)
+        step = coarsen(net, anywhere, self._numbers)
         matrix = self._matrix(step, net.size)
         transfers = _rows(matrix), _rows(matrix.T.tocsr())
         rest = net.rest
@@ -269,7 +273,7 @@ class NetworkHierarchy:
         links = SparseRows(net.start, net.index, net.link, net.size)
         # By Gershgorin's circles the eigenvalues of D^-1 A are at most 1 from 1, less the part of the other terms.
         least = float((rest * inverse)[diagonal > 0].min(initial=1.0))
-        damping = chebyshev_weights(max(steps[1], least), 2 - least, steps[0])
+        damping = chebyshev_weights(max(steps[1] * self._numbers.root, least), 2 - least, steps[0])
         level = Smoothed(links, rest, inverse, *transfers, damping)
         return level, step.network
 

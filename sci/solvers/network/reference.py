@@ -159,6 +159,46 @@ def attach_singles(
                 group[i], attached[i] = group[j], 1
 
 
+def _bent(x: Numbers) -> Numbers:
+    return np.asarray(x / (1 + np.abs(x)))
+
+
+def group_resistances(
+    start: Numbers,
+    link: Numbers,
+    strong: Numbers,
+    rest: Numbers,
+    group: Numbers,
+    size: Numbers,
+    largest: Numbers,
+    attached: Numbers,
+    merged: Numbers,
+    counts: Numbers,
+    resistance: Numbers,
+    numbers: Numbers,
+    n: int,
+    most: int,
+    links: int,
+    middle: float,
+    half: float,
+) -> None:
+    """Set the resistances to the middle of each group."""
+    rows = np.repeat(np.arange(n), np.diff(start))
+    total, held = (np.bincount(rows, weights=w, minlength=n) for w in (link, link * strong))
+    missing = np.maximum(1 - np.bincount(rows, weights=strong, minlength=n) / links, 0)
+    safe, own = np.where(total > 0, total, 1), merged.sum(axis=0)
+    x = [missing, (total > 0) * (1 - held / safe), (total > 0) * rest / (safe + rest), 1 - size[group] / most]
+    for a in range(3):
+        counts[a] += np.bincount(group[merged[a] > 0], minlength=n)
+        extent = counts[a][group]
+        features = np.stack([1 - extent / size[group], *x])
+        aside, joined = numbers[0] + numbers[1:6] @ features, half * _bent(numbers[6:] @ features)
+        halves = np.divide(0.5, merged[a], out=np.zeros(n), where=merged[a] > 0) * (1 + joined) / (1 - joined)
+        beside = np.divide(middle * _bent(np.maximum(aside, 0)), own, out=np.zeros(n), where=(own > 0) & (extent > 0))
+        resistance[a] = np.where(merged[a] > 0, halves, beside)
+    resistance[:, attached > 0] = 1 / largest[attached > 0]
+
+
 def coarse_links(
     start: Numbers,
     index: Numbers,
@@ -376,7 +416,8 @@ def relax_network(
 REFERENCES: dict[str, Callable[..., Any]] = {
     f.__name__: f
     for f in (
-        *(grid_links, strong_links, pair_groups, attach_singles, coarse_links, interpolation_rows, eliminate_chains),
+        *(grid_links, strong_links, pair_groups, attach_singles, group_resistances, coarse_links, interpolation_rows),
+        eliminate_chains,
         *(eliminate_source, eliminated_values, add_rows, network_residual, relax_network),
     )
 }

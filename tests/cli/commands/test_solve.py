@@ -65,7 +65,7 @@ def test_it_trains_a_model_that_it_can_use(problem, tmp_path, capsys):
     model = tmp_path / "model.h5"
     assert main(["solve", "train", "-o", str(model), "--sizes", "8", "--steps", "3", "--seed", "4", "--json"]) == 0
     report = json.loads(capsys.readouterr().out)
-    assert report["parameters"] == 265
+    assert report["parameters"] == 279
     assert 0 < report["loss"] < 1
     A, b = load_problem(problem)
     assert LearnedMultigrid(A, load(model)).solve(b).converged

@@ -7,8 +7,10 @@ import pytest
 
 from sci.errors import DTypeError
 from sci.problems.masks import neumann_part, random_bodies, stress_masks
-from sci.problems.media import balls, comb
+from sci.problems.media import balls, comb, gyroid_sheet, rock
 from sci.solvers import CycleModel, LearnedMultigrid, Multigrid, PoissonOperator, cg
+from sci.solvers.learned.preconditioner import _LearnedNetwork
+from sci.solvers.network.numbers import numbers_of
 
 RNG = np.random.default_rng(31)
 
@@ -21,6 +23,19 @@ def test_it_is_symmetric_and_positive(varying):
     dense = np.stack([M.matvec(row) for row in np.eye(A.size)])
     assert np.abs(dense - dense.T).max() <= 1e-6 * np.abs(dense).max()
     assert np.linalg.eigvalsh((dense + dense.T) / 2).min() > 0
+
+
+def test_a_learned_network_is_symmetric_and_positive():
+    mask, scale = RNG.random((9, 8, 10)) > 0.2, 10.0 ** RNG.uniform(-3, 3, (9, 8, 10))
+    A = PoissonOperator(mask, coefficient=scale)
+    random = CycleModel({name: p + RNG.normal(size=p.shape) for name, p in CycleModel.untrained().parameters.items()})
+    for model in (CycleModel.pretrained(), random):
+        M = _LearnedNetwork(A, numbers_of(model.parameters), "network")
+        dense = np.stack([M.matvec(row) for row in np.eye(A.size)])
+        size = np.sqrt(np.diag(dense))
+        scaled = dense / size[:, None] / size
+        assert np.abs(scaled - scaled.T).max() <= 1e-4
+        assert np.linalg.eigvalsh((scaled + scaled.T) / 2).min() > 0
 
 
 def _iterations(mask, neumann_body=None, model=None):
@@ -102,22 +117,40 @@ def test_flat_vectors_float32_and_zero():
     assert cg(A.to_scipy(), r[mask], M=M, rtol=1e-8).iterations <= 8
 
 
-def test_multigrid_takes_its_place_where_it_does_not_serve():
+def test_a_network_takes_its_place_where_it_does_not_serve():
     box = np.ones((24, 24, 24), dtype=bool)
     hard = [
-        PoissonOperator(box, boundary="periodic"),
-        PoissonOperator(box, reaction=1.0),
-        PoissonOperator(box, coefficient=balls(24, 1, 1e5)),
-        PoissonOperator(comb(24), boundary="neumann", neumann_body=True),
+        (PoissonOperator(box, boundary="periodic"), "averaged"),
+        (PoissonOperator(box, reaction=1.0), "averaged"),
+        (PoissonOperator(np.ones((21,) * 3, bool), boundary="periodic"), "network"),
+        (PoissonOperator(box, coefficient=balls(24, 1, 1e5)), "network"),
+        (PoissonOperator(comb(24), boundary="neumann", neumann_body=True), "network"),
     ]
-    for A in hard:
+    for A, coarse in hard:
         M, b = LearnedMultigrid(A), A.project(np.random.default_rng(1).normal(size=A.size))
         assert M.instead is not None
-        assert "untrained" in repr(M)
+        assert M.coarse == coarse
+        assert ("learned network" in repr(M)) == (coarse == "network")
         assert M.nbytes == M.instead.nbytes
-        assert M.solve(b).iterations == cg(A, b, M=Multigrid(A), rtol=1e-8).iterations <= 14
+        assert M.solve(b).iterations <= cg(A, b, M=Multigrid(A), rtol=1e-8).iterations <= 14
     easy = [PoissonOperator(box), PoissonOperator(box, coefficient=1 + np.random.default_rng(2).random(box.shape))]
     assert all(LearnedMultigrid(A).instead is None for A in easy)
+
+
+@pytest.mark.parametrize("fluid", [gyroid_sheet(32), rock(32), np.random.default_rng(3).random((24,) * 3) < 0.4])
+def test_a_learned_network_takes_fewer_iterations_than_a_plain_one(fluid):
+    walls = [("dirichlet", "neumann"), "neumann", "neumann"]
+    A = PoissonOperator(fluid, boundary=walls, neumann_body=True)
+    b = A.project(np.random.default_rng(1).normal(size=A.size))
+    plain, learned, untrained = (
+        cg(A, b, M=M, rtol=1e-8).iterations
+        for M in (
+            Multigrid(A, coarse="network"),
+            _LearnedNetwork(A, numbers_of(CycleModel.pretrained().parameters), "network"),
+            _LearnedNetwork(A, numbers_of(CycleModel.untrained().parameters), "network"),
+        )
+    )
+    assert learned < plain == untrained
 
 
 def test_what_it_cannot_do_is_refused():

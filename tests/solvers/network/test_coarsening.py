@@ -12,6 +12,7 @@ from sci.solvers import PoissonOperator
 from sci.solvers.network.coarsening import active_axes, coarsen
 from sci.solvers.network.graph import network_of
 from sci.solvers.network.hierarchy import matrix_of
+from sci.solvers.network.numbers import PLAIN, SHAPES, NetworkNumbers, numbers_of
 
 
 def _interpolation(step, n):
@@ -57,10 +58,39 @@ def test_axes_without_links_are_not_coarsened():
     assert active_axes(np.zeros((2, 3), int)) == (False, False, False)
 
 
+def _learned(seed):
+    rng = np.random.default_rng(seed)
+    return numbers_of({name: 2 * rng.normal(size=shape) for name, shape in SHAPES.items()})
+
+
+def test_learned_resistances_change_nothing_in_uniform_matter():
+    net = network_of(PoissonOperator(np.ones((8, 8, 8), bool), boundary="periodic"))
+    expected, found = (coarsen(net, False, numbers).network for numbers in (PLAIN, _learned(1)))
+    np.testing.assert_array_equal(found.index, expected.index)
+    np.testing.assert_array_equal(found.link, expected.link)
+
+
+def test_a_cell_beside_the_middle_of_its_group_has_a_resistance():
+    """Three cells of a square: one without a partner along an axis has a link along the other axis alone."""
+    mask = np.array([[1, 1, 1, 1], [1, 0, 1, 1]], bool)
+    net = network_of(PoissonOperator(mask, boundary="neumann", neumann_body=True))
+    resistances = np.zeros(11)
+    resistances[0] = 1.0
+    plain, learned = (coarsen(net, False, n).network for n in (PLAIN, NetworkNumbers(resistances=resistances)))
+    np.testing.assert_allclose(plain.link, 1 / (1 + 0.5 + 0.5))
+    np.testing.assert_array_equal(learned.link, plain.link)  # the passage is between cells that have a partner
+    turned = network_of(PoissonOperator(mask[:, [1, 0, 2, 3]], boundary="neumann", neumann_body=True))
+    plain, learned = (coarsen(turned, False, n).network for n in (PLAIN, NetworkNumbers(resistances=resistances)))
+    np.testing.assert_allclose(plain.link, 1 / (1 + 0.5 + 0.5) + 1 / (1 + 0 + 0.5))
+    # Half of the bound 2, over a link of 1.
+    np.testing.assert_allclose(learned.link, 1 / (1 + 0.5 + 0.5) + 1 / (1 + 1 + 0.5))
+
+
+@pytest.mark.parametrize("seed", [None, 1, 2])
 @pytest.mark.parametrize("A", OPERATORS[::2])
-def test_constants_stay_constant_and_the_coarse_network_is_symmetric(A):
+def test_constants_stay_constant_and_the_coarse_network_is_symmetric(A, seed):
     net = network_of(A)
-    step = coarsen(net)
+    step = coarsen(net, False, PLAIN if seed is None else _learned(seed))
     coarse = matrix_of(step.network)
     assert abs(coarse - coarse.T).max() == 0
     assert step.network.link.min(initial=1.0) > 0
