@@ -17,14 +17,18 @@ from sci.solvers.algebraic.prolongation import local_bases, smoothing_matrix
 Pair = tuple[np.ndarray, np.ndarray]
 
 
+def random_sparse(rows: int, columns: int, density: float, seed: int) -> sparse.csr_array:
+    """Return a matrix with numbers from 0 to 1 in a share of its entries."""
+    rng = np.random.default_rng(seed)
+    return sparse.csr_array(rng.random((rows, columns)) * (rng.random((rows, columns)) < density))
+
+
 def network(n: int, density: float, seed: int) -> sparse.csr_array:
     """Return a random M-matrix with a positive diagonal; rows without a link are among them."""
-    rng = np.random.default_rng(seed)
-    links = sparse.random_array((n, n), density=density, rng=rng)
-    links = links + links.T
-    links.setdiag(0)
-    links.eliminate_zeros()
-    return (sparse.diags_array(np.asarray(links.sum(axis=1)).ravel() + rng.random(n)) - links).tocsr()
+    links = random_sparse(n, n, density, seed).toarray()
+    links = np.triu(links, 1) + np.triu(links, 1).T
+    diagonal = links.sum(axis=1) + np.random.default_rng(seed + 1).random(n)
+    return sparse.csr_array(np.diag(diagonal) - links)
 
 
 def matrices(dtype: Any = np.float64) -> Iterator[SparseRows]:
@@ -71,7 +75,7 @@ def _of_rows(name: str) -> Callable[..., Iterator[Pair]]:
 def _products(rng: np.random.Generator, *_: Any) -> Iterator[Pair]:
     for A in matrices():
         n = len(A.starts) - 1
-        B = SparseRows.of(sparse.random_array((n, n // 2 + 1), density=0.1, rng=np.random.default_rng(n)))
+        B = SparseRows.of(random_sparse(n, n // 2 + 1, 0.1, n))
         yield both(lambda A=A, B=B: multiply_rows(A, B).to_scipy().toarray())
 
 

@@ -37,7 +37,7 @@ def test_scipy_to_degree_32(degree, n, seed, size):
     v = vectors(np.random.default_rng(seed), n)
     found = spherical_harmonics(v * 10.0**size, degree)
     # Beside the poles, SciPy before 1.15 has half of the digits.
-    expected, tolerance = by_angles(v, degree), 1e-12 if hasattr(scipy.special, "sph_harm_y") else 1e-9
+    expected, tolerance = by_angles(v, degree), 1e-12 if hasattr(scipy.special, "sph_harm_y") else 3e-8
     np.testing.assert_allclose(found, expected, rtol=0, atol=tolerance)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
+from os.path import isfile
 from pathlib import Path
 from typing import Any
 
@@ -182,7 +183,7 @@ def open_universe(path: Path, topology: Path, charges: bool = True) -> Any:
             f"trajectories with a topology need MDAnalysis: {install_command('trajectories')}"
         ) from error
     for file in (path, topology):
-        if not file.is_file():
+        if not isfile(file):
             raise FileFormatError(f"{file}: there is no such file; check the name and the folder")
     what = ("with the charges", "with charges ") if charges else ("with the atoms", "")
     try:

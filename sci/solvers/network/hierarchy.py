@@ -358,6 +358,8 @@ def direct_inverse(net: Network) -> np.ndarray:
     from scipy.linalg import solve_triangular
 
     n, kept = net.size, _grounded(net)
+    if not kept.any():
+        return np.zeros((n, n))
     links = np.zeros((n, n))
     # Two unknowns may have a link on each axis.
     np.add.at(links, (np.repeat(np.arange(n), np.diff(net.start)), net.index), net.link)

@@ -5,14 +5,14 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from scipy import sparse
-from sparse_cases import network
+from sparse_cases import network, random_sparse
 
 import sci
 from sci.linalg.sparse.products import diagonal_of, multiply_rows, scaled, transpose
 from sci.linalg.sparse.rows import SparseRows
 
 MATRIX = network(80, 0.1, 5)
-THIN = sparse.random_array((80, 11), density=0.2, rng=np.random.default_rng(2)).tocsr()
+THIN = random_sparse(80, 11, 0.2, 2)
 A, P = SparseRows.of(MATRIX), SparseRows.of(THIN)
 
 
@@ -27,7 +27,7 @@ def test_products_are_those_of_scipy(kernels, threads):
 
 
 def test_long_rows_are_sorted():
-    wide = SparseRows.of(sparse.random_array((3, 900), density=0.7, rng=np.random.default_rng(4)))
+    wide = SparseRows.of(random_sparse(3, 900, 0.7, 4))
     found = multiply_rows(SparseRows.of(sparse.csr_array(np.ones((2, 3)))), wide)
     assert (np.diff(found.columns[: found.starts[1]]) > 0).all()
     np.testing.assert_allclose(found.to_scipy().toarray()[0], wide.to_scipy().sum(axis=0), atol=1e-13)
