@@ -45,7 +45,6 @@ COMMANDS = {
     "darcy.png": "python docs/draw_operator.py {out}",
     "transfer.png": "python docs/draw_transfer.py {out}",
     "sequences.png": "python docs/draw_sequences.py {out}",
-    "motif_pairs.png": "python mpi_examples/motif_pairs.py --length 512 --pairs 8 --steps 250 --seeds 3 --plot {out}",
     "context.png": "python docs/draw_language_model.py {out}",
 }
 """Each picture and the command that makes it."""

@@ -1,7 +1,7 @@
 """Accuracy against context where labels lie far away: windows, the whole sequence, and a linear recurrence.
 
 mpirun -n 2 python mpi_examples/motif_pairs.py
-mpirun -n 4 python mpi_examples/motif_pairs.py --length 512 --pairs 8 --steps 250 --seeds 3 --plot context.png
+mpirun -n 4 python mpi_examples/motif_pairs.py --length 512 --pairs 8 --steps 300 --seeds 3 --plot context.png
 
 Each sequence of `sci.problems.MotifPairs` is cut between the ranks. A block of softmax attention that sees a window, or
 everything, and one of lightning attention learn the labels; no window can be better than `best_accuracy`, which is

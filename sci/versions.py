@@ -46,6 +46,7 @@ EXTRAS: dict[str, str] = {
     "ParmEd": "trajectories",
     "xarray": "xarray",
     "torch": "torch",
+    "safetensors": "checkpoints",
     "mpi4py": "mpi",
     "cupy-cuda12x": "cuda12",
     "cupy-cuda13x": "cuda13",

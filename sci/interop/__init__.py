@@ -1,4 +1,5 @@
-"""Adapters to other packages, one module each: `sci.interop.ase`, `mdanalysis`, `parmed`, `torch` and `xarray`.
+"""Adapters to other packages, one module each: `sci.interop.ase`, `mdanalysis`, `parmed`, `safetensors`,
+`torch` and `xarray`.
 
 A module imports its package; importing this room imports none.
 """

@@ -8,7 +8,14 @@ from sci.versions import EXTRAS, package_version
 
 __all__ = ["adapters", "missing"]
 
-_PACKAGES = {"ase": "ase", "mdanalysis": "MDAnalysis", "parmed": "ParmEd", "torch": "torch", "xarray": "xarray"}
+_PACKAGES = {
+    "ase": "ase",
+    "mdanalysis": "MDAnalysis",
+    "parmed": "ParmEd",
+    "safetensors": "safetensors",
+    "torch": "torch",
+    "xarray": "xarray",
+}
 
 
 def adapters() -> dict[str, str | None]:
@@ -22,7 +29,7 @@ def adapters() -> dict[str, str | None]:
     --------
     >>> from sci.interop import adapters
     >>> sorted(adapters())
-    ['ase', 'mdanalysis', 'parmed', 'torch', 'xarray']
+    ['ase', 'mdanalysis', 'parmed', 'safetensors', 'torch', 'xarray']
     """
     return {name: package_version(package) for name, package in _PACKAGES.items()}
 

@@ -13,7 +13,7 @@ from sci.interop.packages import missing
 
 def test_versions_by_adapter() -> None:
     found = adapters()
-    assert list(found) == ["ase", "mdanalysis", "parmed", "torch", "xarray"]
+    assert list(found) == ["ase", "mdanalysis", "parmed", "safetensors", "torch", "xarray"]
     assert found["ase"] is not None
 
 
@@ -21,11 +21,11 @@ def test_the_extra_is_named() -> None:
     assert str(missing("MDAnalysis")).endswith('pip install "sci-hpc[trajectories]"')
 
 
-@pytest.mark.parametrize("module", ["ase", "mdanalysis", "parmed", "torch", "xarray"])
+@pytest.mark.parametrize("module", ["ase", "mdanalysis", "parmed", "safetensors", "torch", "xarray"])
 def test_a_missing_package_is_named(module: str) -> None:
     code = (
         "import sys\n"
-        "for name in ('ase', 'MDAnalysis', 'parmed', 'torch', 'xarray'):\n"
+        "for name in ('ase', 'MDAnalysis', 'parmed', 'safetensors', 'torch', 'xarray'):\n"
         "    sys.modules[name] = None\n"
         "import sci.interop\n"
         f"try:\n    import sci.interop.{module}\n"
@@ -36,7 +36,7 @@ def test_a_missing_package_is_named(module: str) -> None:
 
 
 def test_importing_the_room_imports_no_package() -> None:
-    names = ("ase", "MDAnalysis", "parmed", "torch", "xarray")
+    names = ("ase", "MDAnalysis", "parmed", "safetensors", "torch", "xarray")
     code = f"import sys, sci.interop\nprint([n for n in {names} if n in sys.modules])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"

@@ -80,7 +80,7 @@ def triples(x: np.ndarray, modulus: int, *, comm: Comm = None) -> np.ndarray:
     >>> import numpy as np
     >>> from sci.sequence import triples
     >>> triples(np.array([1, 2, 5]), 9)
-    array([ True,  True,  True])
+    array([False,  True,  True])
     >>> triples(np.array([1, 2, 5]), 100)
     array([False, False, False])
     """

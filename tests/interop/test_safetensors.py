@@ -1,0 +1,150 @@
+"""Checkpoints of TransNormerLLM, written here by the published names, against the published formulas in NumPy."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from sci.errors import FileFormatError, InvalidValueError
+
+safetensors_numpy = pytest.importorskip("safetensors.numpy")
+
+from sci.interop.safetensors import load_transnormer, published_decays, read_tensors  # noqa: E402
+
+WIDTH, HEADS, LAYERS, HIDDEN, VOCABULARY = 12, 3, 3, 10, 17
+CONFIG = {
+    **{"decoder_embed_dim": WIDTH, "decoder_layers": LAYERS, "decoder_attention_heads": HEADS, "bias": False},
+    **{"vocab_size": VOCABULARY, "glu_dim": HIDDEN, "hidden_dim": WIDTH, "norm_type": "simplermsnorm"},
+    **{"linear_act_fun": "silu", "linear_use_lrpe_list": [1, 0, 0], "no_scale_embedding": False},
+}
+
+
+def _tensors(dtype: Any = np.float64) -> dict[str, np.ndarray]:
+    rng = np.random.default_rng(0)
+    shapes: dict[str, tuple[int, ...]] = {"model.embed_tokens.weight": (VOCABULARY, WIDTH)}
+    for i in range(LAYERS):
+        mixer, unit = f"model.layers.{i}.token_mixer.", f"model.layers.{i}.channel_mixer."
+        shapes |= {mixer + "qkvu_proj.weight": (4 * WIDTH, WIDTH), mixer + "out_proj.weight": (WIDTH, WIDTH)}
+        shapes |= {unit + "l1.weight": (HIDDEN, WIDTH), unit + "l2.weight": (HIDDEN, WIDTH)}
+        shapes |= {unit + "l3.weight": (WIDTH, HIDDEN)}
+    shapes |= {
+        "model.layers.0.token_mixer.lrpe.theta": (HEADS, 1, WIDTH // HEADS),
+        "lm_head.weight": (VOCABULARY, WIDTH),
+    }
+    return {n: rng.normal(0, 0.4, s).astype(dtype) for n, s in shapes.items()}
+
+
+def _norm(x: np.ndarray) -> np.ndarray:
+    return x / np.sqrt((x**2).mean(axis=-1, keepdims=True) + 1e-6)
+
+
+def _logits(w: dict[str, np.ndarray], tokens: np.ndarray, decays: np.ndarray, scale: float) -> np.ndarray:
+    """Return the logits of one text, token by token by the recurrence with complex rotations."""
+    x, n, d = scale * w["model.embed_tokens.weight"][tokens], len(tokens), WIDTH // HEADS
+    for i in range(LAYERS):
+        mixer, unit = f"model.layers.{i}.token_mixer.", f"model.layers.{i}.channel_mixer."
+        q, k, v, u = np.split(_norm(x) @ w[mixer + "qkvu_proj.weight"].T, 4, axis=1)
+        q, k = (a / (1 + np.exp(-a)) for a in (q, k))
+        out = np.zeros((n, WIDTH))
+        for h in range(HEADS):
+            part = slice(h * d, (h + 1) * d)
+            theta = w[mixer + "lrpe.theta"][h, 0] if i == 0 else np.zeros(d)
+            state = np.zeros((d, d), complex)
+            for t in range(n):
+                state = np.exp(-decays[i, h]) * state
+                state = state + np.outer(k[t, part] * np.exp(-1j * theta * t), v[t, part])
+                out[t, part] = ((q[t, part] * np.exp(1j * theta * t)) @ state).real
+        x = x + (_norm(out) * u) @ w[mixer + "out_proj.weight"].T
+        y = _norm(x)
+        x = x + ((y @ w[unit + "l1.weight"].T) * (y @ w[unit + "l2.weight"].T)) @ w[unit + "l3.weight"].T
+    return _norm(x) @ w["lm_head.weight"].T
+
+
+def _write(folder: Path, tensors: dict[str, np.ndarray], **changes: Any) -> Path:
+    safetensors_numpy.save_file(tensors, folder / "model.safetensors")
+    (folder / "config.json").write_text(json.dumps(CONFIG | changes))
+    return folder
+
+
+@pytest.mark.parametrize("decays", ["code", "paper"])
+@pytest.mark.parametrize("plain", [False, True])
+def test_logits_are_those_of_the_published_formulas(tmp_path: Path, decays: Any, plain: bool) -> None:
+    tensors, tokens = _tensors(), np.random.default_rng(1).integers(0, VOCABULARY, 40)
+    model = load_transnormer(_write(tmp_path, tensors, no_scale_embedding=plain), decays=decays)
+    layer, head = np.arange(LAYERS)[:, None], np.arange(1, HEADS + 1)
+    slopes = np.array([1 / 16, 1 / 256, 1 / 4])  # ALiBi of 3 heads: those of 2, and the first of 4
+    by_kind = {"code": slopes * (1 - layer / 2 + 1e-5), "paper": 8 * head / HEADS * (1 - layer / LAYERS)}
+    expected = _logits(tensors, tokens, by_kind[decays], 1.0 if plain else np.sqrt(WIDTH))
+    found = model.prefill(tokens[None])[0][0]
+    np.testing.assert_allclose(found, expected, rtol=0, atol=1e-11 * np.abs(expected).max())
+    assert (model.heads, model.layers, model.hidden, model.vocabulary) == (HEADS, LAYERS, HIDDEN, VOCABULARY)
+
+
+def test_several_files_and_a_single_one_with_its_config(tmp_path: Path) -> None:
+    tensors = _tensors(np.float32)
+    whole = load_transnormer(_write(tmp_path, tensors) / "model.safetensors")
+    (tmp_path / "parts").mkdir()
+    names = sorted(tensors)
+    for k in (0, 1):
+        part = {n: tensors[n] for n in names[k::2]}
+        safetensors_numpy.save_file(part, tmp_path / "parts" / f"model-0000{k}.safetensors")
+    parts = load_transnormer(tmp_path / "parts", CONFIG)
+    assert all(np.array_equal(parts.parameters[n], a) for n, a in whole.parameters.items())
+    assert {a.dtype for a in whole.parameters.values()} == {np.dtype(np.float32)}
+    safetensors_numpy.save_file({names[0]: tensors[names[0]]}, tmp_path / "parts" / "more.safetensors")
+    with pytest.raises(FileFormatError, match="is in two files"):
+        read_tensors(tmp_path / "parts")
+
+
+def test_bfloat16_becomes_float32(tmp_path: Path) -> None:
+    ml_dtypes = pytest.importorskip("ml_dtypes")
+    tensors = _tensors(ml_dtypes.bfloat16)
+    found = read_tensors(_write(tmp_path, tensors))
+    assert all(a.dtype == np.float32 and np.array_equal(a, tensors[n].astype("f4")) for n, a in found.items())
+    assert load_transnormer(tmp_path).parameters["head"].dtype == np.float32
+
+
+@pytest.mark.parametrize("name", sorted(_tensors()))
+def test_a_tensor_that_is_missing_or_of_another_shape_is_named(tmp_path: Path, name: str) -> None:
+    tensors = _tensors()
+    array = tensors.pop(name)
+    with pytest.raises(InvalidValueError, match=name.replace(".", r"\.")):
+        load_transnormer(_write(tmp_path, tensors))
+    with pytest.raises(InvalidValueError, match=name.replace(".", r"\.")):
+        load_transnormer(_write(tmp_path, tensors | {name: np.concatenate([array, array])}))
+    array.flat[0] = np.nan
+    with pytest.raises(InvalidValueError, match=name.replace(".", r"\.")):
+        load_transnormer(_write(tmp_path, tensors | {name: array}))
+
+
+@pytest.mark.parametrize(
+    "name", ["model.slopes", "model.layers.1.token_mixer.lrpe.theta", "model.layers.0.token_mixer.qkvu_proj.bias"]
+)
+def test_a_tensor_too_many_is_named(tmp_path: Path, name: str) -> None:
+    with pytest.raises(InvalidValueError, match=name.replace(".", r"\.")):
+        load_transnormer(_write(tmp_path, _tensors() | {name: np.zeros(3)}))
+
+
+def test_what_a_transnormer_is_not(tmp_path: Path) -> None:
+    for option, value in (("norm_type", "layernorm"), ("linear_act_fun", "1+elu"), ("bias", True)):
+        with pytest.raises(InvalidValueError, match=option):
+            load_transnormer(_write(tmp_path, _tensors(), **{option: value}))
+    with pytest.raises(InvalidValueError, match="'code' or 'paper'"):
+        load_transnormer(_write(tmp_path, _tensors()), decays="other")  # type: ignore[arg-type]
+    (tmp_path / "config.json").unlink()
+    with pytest.raises(FileFormatError, match=r"config\.json"):
+        load_transnormer(tmp_path)
+    (tmp_path / "model.safetensors").write_bytes(b"PK\x03\x04 a checkpoint of torch")
+    with pytest.raises(FileFormatError, match="weights_only=True"):
+        load_transnormer(tmp_path, CONFIG)
+    with pytest.raises(FileFormatError, match="no safetensors file"):
+        read_tensors(tmp_path / "nothing")
+
+
+def test_decays_of_powers_of_two_are_geometric() -> None:
+    np.testing.assert_allclose(published_decays(8, 1)[0], 2.0 ** -np.arange(1, 9))
+    assert published_decays(4, 5).shape == (5, 4)
