@@ -97,6 +97,7 @@ def methods(network: DeepConjugateDirection | None, maxiter: int) -> dict[str, M
     if network is not None:
         rows["DCDM, paper's network"] = directions(network, 2, maxiter)
         rows["DCDM, no orthogonalization"] = directions(network, 0, maxiter)
+        rows["DCDM, 20 directions kept"] = directions(network, 20, maxiter)
         rows["DCDM, untrained"] = directions(DeepConjugateDirection(network.size), 2, maxiter)
     rows["multigrid V(2,2)"] = conjugate(Multigrid)
     rows["our cycle, untrained"] = conjugate(lambda A: LearnedMultigrid(A, CycleModel.untrained()))

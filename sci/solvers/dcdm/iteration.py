@@ -15,17 +15,21 @@ import numpy as np
 from sci.arguments import Real, entry
 from sci.backend import Array, namespace
 from sci.distributed import size as size_of
-from sci.errors import ConvergenceError, InvalidValueError, ShapeError
+from sci.errors import ConvergenceError, DTypeError, InvalidValueError, ShapeError
+from sci.linalg.lanczos import power_of_two
 from sci.nn import op
-from sci.solvers.krylov.arrays import applier, as_vector, inner, norm, rounding_of
-from sci.solvers.krylov.cg import SolveResult, check_limits
-from sci.solvers.krylov.iteration import iterate
+from sci.solvers.krylov.arrays import applier, as_vector, inner, norm, rounding_of, size_of_entries
+from sci.solvers.krylov.cg import Limits, SolveResult, check_limits, without_zeros
+from sci.solvers.krylov.iteration import MOST, BreakdownError, iterate
 from sci.solvers.krylov.posing import posed
 from sci.solvers.krylov.protocols import DistributedOperator, PaddedOperator
 from sci.solvers.poisson.operator import PoissonOperator
 
 __all__ = ["DirectionLog", "conjugate_directions", "line_search_loss"]
 
+PROGRESS, STALL = 0.99, 5
+"""The residual makes no progress where it is not below this part of the least so far; the number of such steps after
+which it is compared with the rounding of x."""
 DEPENDENT = 1e-10
 """If orthogonalization leaves less than this of a direction of unit length, the rest is rounding error."""
 
@@ -39,7 +43,7 @@ class DirectionLog:
     ----------
     fallbacks : list of (int, str)
         Iterations in which the residual replaced the direction, with the reason: "zero", "nan", "negative curvature",
-        or "dependent" on the directions that are kept.
+        "dependent" on the directions that are kept, or "weak": the residual had stalled, and lowers the error more.
 
     Examples
     --------
@@ -69,8 +73,8 @@ def conjugate_directions(
     """Solve A x = b along directions that a function proposes, made A-orthogonal to the last `k` ones.
 
     Each iteration sets q = direction(r / ||r||); subtracts from it the sum over the last k directions p of
-    p (q'Ap) / (p'Ap), with the q that came in; does the exact line search x += (q'r) / (q'Aq) q; and recomputes
-    r = b - A x.
+    p (q'Ap) / (p'Ap), with the q that came in, and does so again, as one pass leaves rounding where q is nearly one of
+    them; does the exact line search x += (q'r) / (q'Aq) q; and recomputes r = b - A x.
 
     Parameters
     ----------
@@ -78,10 +82,10 @@ def conjugate_directions(
         Symmetric and positive definite.
     b : (n,) array, or a grid array for a PoissonOperator
     direction : callable
-        Called with the residual of unit length, in the shape of b; returns a direction in that shape. Neither its
-        length nor its sign matters.
+        Called with a copy of the residual of unit length, in the shape of b; returns a direction in that shape. Neither
+        its length nor its sign matters, nor its values outside of the fluid.
     x0 : array, optional
-        Start, of the shape of b; values outside of the fluid count as zero.
+        Start, of the shape of b; 0 by default, and for a b of zeros. Values outside of the fluid count as zero.
     k : int
         Number of directions that are kept; 0 for steepest descent along what the function returns.
     rtol, atol : float
@@ -101,7 +105,7 @@ def conjugate_directions(
     ------
     ShapeError, DTypeError, InvalidValueError
         For arguments that do not fit, an operator that is spread over ranks, a b that is not zero outside of the fluid,
-        and a direction of another shape than b.
+        and a direction of another shape than b or of complex numbers.
     ConvergenceError
         If A turns out not to be positive definite along the residual, and if A is a singular PoissonOperator and b has
         a part in its null space.
@@ -110,7 +114,11 @@ def conjugate_directions(
     -----
     The A-norm of the error falls in every iteration, whatever the function returns. A direction that is zero, not
     finite, dependent on the last ones, or without a positive q'Aq is replaced by the residual, orthogonalized likewise.
-    Two products with A per iteration. Peak memory beside the arguments: 7.5 + 2 k vectors, the solution included.
+    So is one that lowers the error less than the residual does, where the residual stalls, which one more product
+    finds out: a function of r / ||r|| alone proposes the same direction for ever where that no longer changes.
+    Where no x in float64 is better, the iteration ends with `converged` false, and `rounding` tells the residual that
+    can be reached. Two products with A per iteration. Peak memory beside the arguments: 7.5 + 2 k vectors, the solution
+    included.
 
     With the residual as direction and k >= 1 the iterates are those of conjugate gradients. The recomputed residual
     carries the rounding of b - A x, about 1e-16 ||b||, which the recursion of `cg` does not; the two histories agree to
@@ -119,7 +127,7 @@ def conjugate_directions(
     References
     ----------
     Kaneda et al., A deep conjugate direction method for iteratively solving linear systems, ICML 2023, algorithm 1;
-    there without the replacement, and with k = 2.
+    there without the replacement, with one pass of orthogonalization, and with k = 2.
     """
     started = time.perf_counter()
     if isinstance(A, DistributedOperator) and size_of(A.comm) > 1:
@@ -146,18 +154,37 @@ def conjugate_directions(
         }
         start = None if start is None else start / unit
         found = conjugate_directions(A, right / unit, direction, start, **options)
-        return replace(found, x=as_vector(found.x * unit, "the solution"), residual_norms=found.residual_norms * unit)
+        x = as_vector(found.x * unit, "the solution")
+        return replace(found, x=x, residual_norms=found.residual_norms * unit, rounding=found.rounding * unit)
     apply = applier(A, "A", right)
-    project = A.project if isinstance(A, PoissonOperator) else (lambda v: v)
+    project = _projection(A, right)
     check_limits(rtol, atol, maxiter)
     maxiter = 10 * right.size if maxiter is None else maxiter
     if k < 0:
         raise InvalidValueError(f"k is {k}; expected 0 or more directions")
+    if start is not None:
+        start = without_zeros(start, right, Limits(rtol, atol, maxiter), 1, None)
     x = namespace(right).zeros_like(right) if start is None else start.copy()
     v = _DirectionVectors(apply, project, right, x, direction, k, callback, log)
     target = max(rtol * float(namespace(right).linalg.norm(right)), atol)
-    norms = iterate(v, target, maxiter).norms
-    return SolveResult(project(x), len(norms) - 1, np.array(norms), norms[-1] <= target, time.perf_counter() - started)
+    course = iterate(v, target, maxiter)
+    norms, seconds = course.norms, time.perf_counter() - started
+    reached = norms[-1] <= target
+    return SolveResult(project(x), len(norms) - 1, np.array(norms), reached, seconds, rounding=course.rounding)
+
+
+def _projection(A: Any, b: Array) -> Callable[[Array], Array]:
+    """Return the projection of vectors like b: without the null space of A, and zero outside of the fluid."""
+    if not isinstance(A, PaddedOperator):
+        return lambda v: v
+    mask = A.space.mask if tuple(b.shape) == A.local_shape else None
+    null = A.project if isinstance(A, PoissonOperator) and A.singular else None
+
+    def project(v: Array) -> Array:
+        inside: Array = v if mask is None else v * mask
+        return inside if null is None else null(inside)
+
+    return project
 
 
 def _unit(b: Array) -> float:
@@ -193,7 +220,8 @@ class _DirectionVectors:
         )
         self._b, self._x, self.eps = b, x, float(np.finfo(b.dtype).eps)
         self._kept: deque[tuple[Array, Array, float]] = deque(maxlen=k)
-        self._iteration = 0
+        self._q, self._Aq, self._form = b, b, 0.0
+        self._iteration, self._stalled, self._least = 0, 0, math.inf
         self.norm = self.replace()
 
     def start(self) -> float:
@@ -213,30 +241,48 @@ class _DirectionVectors:
     def precondition(self, norm: float) -> float:
         """Choose the direction q, its sign such that q'r is positive; return q'r."""
         self._iteration += 1
+        self._stalled = 0 if norm < PROGRESS * self._least else self._stalled + 1
+        self._least = min(self._least, norm)
+        if self._stalled and self._stalled % STALL == 0 and norm <= MOST * self.rounding():
+            raise BreakdownError(f"iteration {self._iteration}: no x in float64 is better", "A", 0.0)
         if not isfinite(norm):
             raise ConvergenceError(
                 f"iteration {self._iteration}: the residual is {norm}; A gives NaN, or numbers overflow"
             )
         unit = self._r * (1 / norm)
-        reason = self._take(self._direction(unit))
-        if reason:
-            if self._log is not None:
-                self._log.fallbacks.append((self._iteration, reason))
+        reason = self._take(self._direction(unit.copy()))
+        if reason or self._stalled:
+            proposed = None if reason else (self._q, self._Aq, self._form)
             self._q = _orthogonal(unit, self._kept)
             self._Aq = self._apply(self._q)
             self._form = inner(self._q, self._Aq)
+            if proposed is not None and self._gain(proposed) >= self._gain((self._q, self._Aq, self._form)):
+                self._q, self._Aq, self._form = proposed
+            elif self._log is not None:
+                self._log.fallbacks.append((self._iteration, reason or "weak"))
         along = inner(self._q, self._r)
         self._sign = -1.0 if along < 0 else 1.0
         return abs(along)
+
+    def _gain(self, direction: tuple[Array, Array, float]) -> float:
+        """Return by how much a step along a direction lowers the square of the A-norm of the error."""
+        q, _, form = direction
+        return inner(q, self._r) ** 2 / form if form > 0 else 0.0
 
     def _take(self, q: Array) -> str:
         """Set q, A q and q'A q from a proposed direction; return why it is useless, "" if it is not."""
         if q.shape != self._r.shape:
             raise ShapeError(f"the direction has shape {tuple(q.shape)}; expected that of b, {tuple(self._r.shape)}")
-        length = norm(q.astype(self._r.dtype, copy=False))
-        if length == 0 or not isfinite(length):
-            return "zero" if length == 0 else "nan"
-        self._q = _orthogonal(self._project(q.astype(self._r.dtype) * (1 / length)), self._kept)
+        if q.dtype.kind not in "biuf":
+            raise DTypeError(f"the direction has dtype {q.dtype}; expected real numbers")
+        size = size_of_entries(q)
+        if size == 0 or not isfinite(size):
+            return "zero" if size == 0 else "nan"
+        q = self._project(q.astype(self._r.dtype) * (1 / power_of_two(size)))
+        length = norm(q)
+        if length == 0:
+            return "zero"
+        self._q = _orthogonal(q * (1 / length), self._kept)
         self._Aq = self._apply(self._q)
         self._form = inner(self._q, self._Aq)
         if self._form < 0:
@@ -264,10 +310,11 @@ class _DirectionVectors:
 
 
 def _orthogonal(q: Array, kept: deque[tuple[Array, Array, float]]) -> Array:
-    """Return q without its part along the directions that are kept; all coefficients are those of the given q."""
-    coefficients = [inner(q, product) / curvature for _, product, curvature in kept]
-    for coefficient, (p, _, _) in zip(coefficients, kept):
-        q = q - coefficient * p
+    """Return q without its part along the directions that are kept: classical Gram-Schmidt, twice."""
+    for _ in range(2 if kept else 0):
+        coefficients = [inner(q, product) / curvature for _, product, curvature in kept]
+        for coefficient, (p, _, _) in zip(coefficients, kept):
+            q = q - coefficient * p
     return q
 
 

@@ -7,8 +7,9 @@ import pytest
 from gradients import assert_vjp
 from scipy.sparse.linalg import spsolve
 
-from sci.errors import ConvergenceError, InvalidValueError, ShapeError
+from sci.errors import ConvergenceError, DTypeError, InvalidValueError, ShapeError
 from sci.solvers import PoissonOperator, cg
+from sci.solvers.dcdm import iteration
 from sci.solvers.dcdm.iteration import (
     DirectionLog,
     conjugate_directions,
@@ -87,6 +88,77 @@ def test_directions_are_orthogonal():
     assert np.abs(np.diag(gram, 2)).max() <= 1e-10
 
 
+def test_directions_that_are_nearly_the_last_ones_stay_orthogonal(monkeypatch):
+    """One pass of Gram-Schmidt left a cosine of 1e-2 where 1e-7 of a direction is new."""
+    monkeypatch.setattr(iteration, "PROGRESS", np.inf)  # takes them, weak as they are
+    products, rng, last = [], np.random.default_rng(0), [RNG.normal(size=B.shape) * MASK]
+
+    def multiply(v):
+        products.append(v.copy())
+        return A @ v
+
+    def direction(r):
+        last[0] = last[0] + 1e-7 * rng.normal(size=B.shape) * MASK
+        return last[0]
+
+    log = DirectionLog()
+    conjugate_directions(multiply, B, direction, k=3, maxiter=12, log=log)
+    p = products[1::2][:12]  # the other products are with x
+    gram = np.array([[np.vdot(a, A @ b) for a in p] for b in p])
+    gram /= np.sqrt(np.outer(np.diag(gram), np.diag(gram)))
+    assert log.fallbacks == []
+    assert max(np.abs(np.diag(gram, i)).max() for i in (1, 2, 3)) <= 1e-13
+
+
+def test_directions_outside_of_the_fluid_do_not_reach_x():
+    for walls in ("dirichlet", "neumann"):
+        operator = PoissonOperator(MASK, 1.0, walls, neumann_body=walls == "neumann")
+        b = operator.project(B)
+        clean = conjugate_directions(operator, b, lambda r: r + 0.1 * r**3, rtol=1e-10)
+        found = conjugate_directions(operator, b, lambda r: r + 0.1 * r**3 + 5.0 * ~MASK, rtol=1e-10)
+        assert (found.x[~MASK] == 0).all()
+        np.testing.assert_allclose(found.residual_norms[:20], clean.residual_norms[:20], rtol=1e-6)
+
+
+@pytest.mark.parametrize("scale", [1e-300, 1e-200, 1e200, -1e300])
+def test_directions_of_any_size_are_taken(scale):
+    log = DirectionLog()
+    found = conjugate_directions(A, B, lambda r: scale * r, rtol=1e-8, log=log)
+    assert found.iterations == cg(A, B, rtol=1e-8).iterations
+    assert found.converged
+    assert log.fallbacks == []
+
+
+def test_a_function_may_change_what_it_is_given():
+    def direction(r):
+        r *= 0
+        return r
+
+    np.testing.assert_allclose(
+        conjugate_directions(A, B, direction, rtol=1e-8).residual_norms,
+        conjugate_directions(A, B, lambda r: r, rtol=1e-8).residual_norms,
+    )
+
+
+def test_a_right_hand_side_of_zeros_has_the_solution_zero_from_any_start():
+    found = conjugate_directions(A, 0 * B, lambda r: r, B)
+    assert (found.iterations, found.converged) == (0, True)
+    assert (found.x == 0).all()
+
+
+def test_where_x_cannot_be_better_it_ends_and_says_so():
+    """It went on to ten steps for each entry of b."""
+    turn = np.linalg.qr(np.random.default_rng(1).normal(size=(60, 60)))[0]
+    matrix = turn @ (np.geomspace(1e-9, 1.0, 60)[:, None] * turn.T)
+    matrix = (matrix + matrix.T) / 2
+    b = turn @ np.geomspace(1.0, 1e-9, 60)  # x is 1e9 times as large
+    found = conjugate_directions(matrix, b, lambda r: np.linalg.solve(matrix, r), rtol=1e-12)
+    assert not found.converged
+    assert found.iterations < 60
+    assert 0 < found.residual_norms[-1] <= 4 * found.rounding
+    assert "at the rounding of x" in repr(found)
+
+
 @pytest.mark.parametrize(
     ("direction", "reason"),
     [
@@ -108,7 +180,17 @@ def test_a_direction_along_the_last_one_is_replaced():
     first = RNG.normal(size=B.shape) * MASK
     found = conjugate_directions(A, B, lambda r: first, rtol=1e-6, maxiter=200, log=log)
     assert found.converged
-    assert {reason for _, reason in log.fallbacks} == {"dependent"}
+    assert log.fallbacks[0] == (2, "dependent")
+    assert {reason for _, reason in log.fallbacks} <= {"dependent", "weak"}
+
+
+def test_a_function_that_proposes_one_direction_for_ever_does_not_stall():
+    """A network of r / ||r|| does where that no longer changes; with two directions kept nothing was dependent."""
+    fixed = RNG.normal(size=(3, *B.shape)) * MASK
+    log, turn = DirectionLog(), iter(range(10**6))
+    found = conjugate_directions(A, B, lambda r: fixed[next(turn) % 3], k=1, rtol=1e-8, maxiter=500, log=log)
+    assert found.converged
+    assert "weak" in {reason for _, reason in log.fallbacks}
 
 
 def test_negative_curvature_is_replaced_and_then_refused():
@@ -124,6 +206,8 @@ def test_negative_curvature_is_replaced_and_then_refused():
 def test_wrong_arguments_are_refused():
     with pytest.raises(ShapeError, match="direction"):
         conjugate_directions(A, B, lambda r: r[:4])
+    with pytest.raises(DTypeError, match="the direction has dtype complex128"):
+        conjugate_directions(A, B, lambda r: r + 1j)
     with pytest.raises(InvalidValueError, match="k is -1"):
         conjugate_directions(A, B, lambda r: r, k=-1)
 
