@@ -311,14 +311,21 @@ def _written(comm: Any, prompt: Any, n: int = 1, **rule: Any) -> object:
 
 
 def _transformer(
-    comm: Any, axis: str, odd: bool, name: str = "", batch: Any = TOKENS, recompute: Any = "none", **settings: Any
+    comm: Any,
+    axis: str,
+    odd: bool,
+    name: str = "",
+    batch: Any = TOKENS,
+    recompute: Any = "none",
+    activations: Any = None,
+    **settings: Any,
 ) -> object:
     grid = sequence.rank_grid(comm, **{axis: distributed.size(comm)})
     model = sequence.ParallelTransformer(12, 6, 2, 12, 11, grid, **settings)
     parameters = model.own(model.whole(0))
     if name:
         parameters = {n: p + (odd and n == name) for n, p in parameters.items()}
-    return model.loss_and_gradients(parameters, batch, recompute=recompute)
+    return model.loss_and_gradients(parameters, batch, recompute=recompute, activations=activations)
 
 
 def _pipeline(comm: Any, kind: str = "gpipe", microbatches: int = 6, **changed: Any) -> object:
@@ -894,6 +901,9 @@ DIFFER: dict[str, Body] = {
     ),
     "ParallelTransformer.loss_and_gradients:recompute": lambda c, odd, _: _transformer(
         c, "data", odd, recompute=("none", "block")[odd]
+    ),
+    "ParallelTransformer.loss_and_gradients:activations": lambda c, odd, _: _transformer(
+        c, "data", odd, activations=(None, "bfloat16")[odd]
     ),
     "ParallelTransformer.generate:prompt": lambda c, odd, _: _written(c, TOKENS + odd),
     "ParallelTransformer.generate:n": lambda c, odd, _: _written(c, TOKENS, 1 + odd),

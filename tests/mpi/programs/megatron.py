@@ -270,6 +270,13 @@ def check_recomputation(comm: MPI.Intracomm) -> None:
         model = ParallelTransformer(12, 3, 4, 10, 19, grid, cut_tokens=True)
         own = model.own(model.whole(7))
         loss, expected = model.loss_and_gradients(own, batch, microbatches=2, schedule="zb-h1")
+        wide = ParallelTransformer(12, 3, 4, 10, 19, rank_grid(None))
+        exact = wide.own(wide.loss_and_gradients(wide.whole(7), batch)[1])
+        _, halves = model.loss_and_gradients(own, batch, microbatches=2, schedule="zb-h1", activations="bfloat16")
+        for name, gradient in model.own(exact).items():
+            assert halves[name].dtype == np.float32
+            off = np.linalg.norm(halves[name] - gradient) / np.linalg.norm(gradient)
+            assert off < 0.05, (axes, name, off)
         for recompute in ("block", ("attention", "feedforward", "none", "block")):
             options = {"microbatches": 2, "schedule": "zb-h1", "recompute": recompute}
             again, found = model.loss_and_gradients(own, batch, **options)
