@@ -1,6 +1,6 @@
 """Attention beside torch and array code, on one thread, in process CPU time, everything of a row in one run.
 
-OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 python benchmarks/sequence.py [--only softmax options short lightning tensor]
+OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 python benchmarks/sequence.py [--only softmax memory ...]
 
 softmax: causal, 8 heads of 64, float32, forward and forward with backward, beside torch's scaled_dot_product_attention
 and the array reference (matrix products of BLAS over tiles, softmax in NumPy). The limit is the speed of a matrix
@@ -19,12 +19,16 @@ lightning: 64K tokens of the same shape, beside the block form in NumPy; benchma
 tensor: pairs of 512 keys, d = 4, float64: the polynomial beside the exact method, and both beside a row loop in NumPy.
 Target: 500 times the exact one for errors under 1e-7. `tol` is what the degree promises beforehand for a weight, for
 any keys in these bounds; errors of random ones are smaller, so the target has two readings, and both are printed.
+
+memory: peak memory (tracemalloc) and time of one gradient of both models, 8 layers of width 128 and two texts of 512
+tokens, by what is computed again and whether activations are kept in two bytes.
 """
 
 from __future__ import annotations
 
 import argparse
 import time
+import tracemalloc
 from collections.abc import Callable
 from typing import Any
 
@@ -32,7 +36,8 @@ import lightning
 import numpy as np
 
 import sci
-from sci.sequence import PairScore, softmax_attention, tensor_attention
+from sci.nn import value_and_gradients
+from sci.sequence import PairScore, ParallelTransformer, TransNormer, rank_grid, softmax_attention, tensor_attention
 
 HEADS, D = 8, 64
 
@@ -220,12 +225,46 @@ def tensor(_: list[int], repeats: int) -> None:
             )
 
 
+def kept_memory(_: list[int], repeats: int) -> None:
+    """Print memory and time of one gradient by what is computed again and kept in two bytes, and of halved passes."""
+    texts = np.random.default_rng(0).integers(0, 17, (2, 513))
+    recurrent = TransNormer.create(seed=1, width=128, heads=4, layers=8, hidden=256)
+    parallel = ParallelTransformer(128, 4, 8, 512, 256, rank_grid(None))
+    whole = parallel.whole(0)
+    models: dict[str, Callable[..., Any]] = {
+        "TransNormer": lambda again, kept: value_and_gradients(
+            lambda v: recurrent.loss(v, texts, recompute=again), recurrent.parameters, activations=kept
+        ),
+        "ParallelTransformer": lambda again, kept: parallel.loss_and_gradients(
+            whole, texts, recompute=again, activations=kept
+        ),
+    }
+    for name, gradient in models.items():
+        for kept in (None, "bfloat16"):
+            for again in ("none", "attention", "feedforward", "block"):
+                gradient(again, kept)
+                seconds = []
+                for _ in range(repeats):
+                    start = time.process_time()
+                    gradient(again, kept)
+                    seconds.append(time.process_time() - start)
+                tracemalloc.start()
+                gradient(again, kept)
+                peak = tracemalloc.get_traced_memory()[1]
+                tracemalloc.stop()
+                print(
+                    f"{name}, activations {kept or 'float32'}, recompute {again}: {peak / 1e6:.1f} MB, "
+                    f"{1000 * min(seconds):.0f} ms"
+                )
+
+
 CASES: dict[str, Callable[[list[int], int], None]] = {
     "softmax": softmax,
     "options": expert_options,
     "short": short,
     "lightning": linear,
     "tensor": tensor,
+    "memory": kept_memory,
 }
 
 
