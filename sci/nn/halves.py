@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import copy
 import dataclasses
 import sys
+import threading
 import weakref
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -13,7 +16,10 @@ import numpy as np
 from sci.backend import Array, namespace
 from sci.errors import InvalidValueError
 
-__all__ = ["HalvedActivations", "keeper_of"]
+__all__ = ["HalvedActivations", "activations_asked", "asked", "keeper_of"]
+
+_ASKED = threading.local()
+"""The precision of activations that is asked for in this thread, for models with tapes of their own."""
 
 _UPPER = int(sys.byteorder == "little")
 """Which two bytes of four hold the sign and the exponent."""
@@ -33,6 +39,21 @@ def keeper_of(activations: Any) -> HalvedActivations | None:
     if activations != "bfloat16":
         raise InvalidValueError(f"activations is {activations!r}; expected 'bfloat16', or None for the arrays' own")
     return HalvedActivations()
+
+
+@contextlib.contextmanager
+def asked(activations: Any) -> Iterator[None]:
+    """Tell models that make tapes of their own, in the block, in this thread, which precision is asked for."""
+    before, _ASKED.activations = activations_asked(), activations
+    try:
+        yield
+    finally:
+        _ASKED.activations = before
+
+
+def activations_asked() -> Any:
+    """Return the precision that `asked` tells; None outside."""
+    return getattr(_ASKED, "activations", None)
 
 
 class _Halves:

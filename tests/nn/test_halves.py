@@ -164,3 +164,19 @@ def test_another_precision_is_refused():
     assert keeper_of(None) is None
     with pytest.raises(InvalidValueError, match="activations is 'float16'; expected 'bfloat16'"):
         keeper_of("float16")
+
+
+def test_a_model_with_tapes_of_its_own_hears_what_is_asked():
+    """The passes of a transformer inside of a loss are those in bfloat16."""
+    model = ParallelTransformer(32, 2, 2, 64, 17, rank_grid(None))
+    whole, batch = model.whole(2), np.random.default_rng(0).integers(0, 17, (4, 33))
+    inside = []
+
+    def loss(v):
+        inside.append(model.loss_and_gradients(whole, batch)[0])
+        return (v**2).sum()
+
+    value_and_gradients(loss, np.ones(3, "f4"), activations="bfloat16")
+    value_and_gradients(loss, np.ones(3, "f4"))
+    assert inside[0] == model.loss_and_gradients(whole, batch, activations="bfloat16")[0]
+    assert inside[1] == model.loss_and_gradients(whole, batch)[0] != inside[0]

@@ -11,7 +11,7 @@ from sci.errors import InvalidValueError, with_article
 from sci.nn.core.dual import Dual
 from sci.nn.core.tape import Rest, Tape, Variable, value_of, variables_of
 from sci.nn.core.trees import map_tree
-from sci.nn.halves import keeper_of
+from sci.nn.halves import asked, keeper_of
 
 __all__ = ["checkpoint", "value_and_gradients"]
 
@@ -55,7 +55,8 @@ def value_and_gradients(
     (1.0, array([0., 1.]))
     """
     variables = Tape(keeper_of(activations)).watch(parameters)
-    out = function(variables)
+    with asked(activations):
+        out = function(variables)
     scalar = out[0] if isinstance(out, tuple) else out
     if not isinstance(scalar, Variable):
         raise InvalidValueError(

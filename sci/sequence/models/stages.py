@@ -11,7 +11,7 @@ import numpy as np
 from sci.backend import Array, namespace, to_device
 from sci.distributed import size, split
 from sci.nn import Tape, add, silu
-from sci.nn.halves import keeper_of
+from sci.nn.halves import activations_asked, keeper_of
 from sci.sequence.attention.softmax import softmax_attention
 from sci.sequence.linear_attention.lightning import lightning_attention
 from sci.sequence.megatron.tensor_parallel import column_linear, parallel_attention, parallel_mlp
@@ -113,7 +113,7 @@ class Passes(StageLayers):
     ) -> None:
         super().__init__(model, parameters, model.cut_tokens)
         self.pieces, self.total, self.halved, self.again = pieces, total, halved, again
-        self.activations = activations
+        self.activations = activations_asked() if activations is None else activations
         self.gradients = {name: self.xp.zeros_like(p) for name, p in parameters.items()}
         self.loss = 0.0
         self.last = size(model.grid.pipeline) * model.chunks - 1
