@@ -17,7 +17,7 @@ __all__ = ["FusedStages", "in_one_pass"]
 
 Stage: TypeAlias = Callable[[], object]
 _SOURCE = "grid/multigrid_stages.cu"
-CELLS, PLANES, LEAST_ROWS = 8192, 6, 32
+CELLS, PLANES, LEAST_ROWS = 8192, 6, 64
 """Cells of a plane of a tile whose rings of so many planes stay in the second cache; and its rows at least."""
 
 

@@ -52,7 +52,7 @@ def test_tiles_and_threads_do_not_matter(monkeypatch):
     mask = RNG.random((12, 90, 33)) > 0.1
     A, r = PoissonOperator(mask), RNG.normal(size=mask.shape) * mask
     found = []
-    for threads, least in ((1, 32), (2, 32), (2, 8), (1, 128)):
+    for threads, least in ((1, 64), (2, 32), (2, 8), (1, 128)):
         monkeypatch.setattr("sci.solvers.multigrid.fused.LEAST_ROWS", least)
         monkeypatch.setattr("sci.solvers.multigrid.fused.CELLS", 1)
         with sci.options(threads=threads):
