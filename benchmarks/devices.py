@@ -43,6 +43,10 @@ LABELS = {
     "learned, solve": "learned cycle, solve",
     "attention": "causal attention, 16,384 tokens, 8 heads of 64, float32",
     "attention, gradients": "with gradients",
+    "attention, 16 bits": "the same in float16, by matrix units",
+    "attention, 16 bits, gradients": "with gradients",
+    "attention, 16 bits, tiles": "the same in float16, by the tiles of float32",
+    "attention, 16 bits, tiles, gradients": "with gradients",
     "lightning": "lightning attention, 65,536 tokens",
     "lightning, gradients": "with gradients",
 }
@@ -136,13 +140,19 @@ def sequences(xp: ModuleType, scale: float) -> Jobs:
         return [to_device(rng.normal(size=(8, n, 64)).astype("f4"), xp) for _ in range(4)]
 
     short, long = drawn(int(16384 * scale)), drawn(int(65536 * scale))
+    half = [a.astype(np.float16) for a in short]
     decay = to_device(2.0 ** -np.arange(1.0, 9.0), xp)
 
     def both(forward: Callable[[], Any], vjp: Callable[[Any, Any], Any], dout: Any) -> Any:
         return vjp((dout, None), forward()[1])[0]
 
-    def softmax() -> Any:
-        return softmax_attention.forward(*short[:3], causal=True)
+    def softmax(arrays: list[Any] = short, precision: str | None = None) -> Any:
+        return softmax_attention.forward(*arrays[:3], causal=True, precision=precision)
+
+    def halves(precision: str | None, gradients: bool) -> Any:
+        if not gradients:
+            return softmax(half, precision)[0][0].astype(np.float32)
+        return both(lambda: softmax(half, precision), softmax_attention.vjp, half[3]).astype(np.float32)
 
     def lightning() -> Any:
         return lightning_attention.forward(*long[:3], decay)
@@ -150,6 +160,10 @@ def sequences(xp: ModuleType, scale: float) -> Jobs:
     return {
         "attention": lambda: softmax()[0][0],
         "attention, gradients": lambda: both(softmax, softmax_attention.vjp, short[3]),
+        "attention, 16 bits": lambda: halves(None, False),
+        "attention, 16 bits, gradients": lambda: halves(None, True),
+        "attention, 16 bits, tiles": lambda: halves("float32", False),
+        "attention, 16 bits, tiles, gradients": lambda: halves("float32", True),
         "lightning": lambda: lightning()[0][0],
         "lightning, gradients": lambda: both(lightning, lightning_attention.vjp, long[3]),
     }
@@ -161,10 +175,22 @@ def torch_attention(scale: float) -> Jobs:
 
     q, k, v, dout = (torch.randn(1, 8, int(16384 * scale), 64, device="cuda", requires_grad=True) for _ in range(4))
 
-    def forward() -> Any:
-        return torch.nn.functional.scaled_dot_product_attention(q, k, v, is_causal=True)
+    half = [a.detach().half().requires_grad_() for a in (q, k, v)]
 
-    return {"attention": forward, "attention, gradients": lambda: forward().backward(dout)}
+    def forward(arrays: Any = (q, k, v)) -> Any:
+        return torch.nn.functional.scaled_dot_product_attention(*arrays, is_causal=True)
+
+    def backward() -> None:
+        forward(half).backward(dout.half())
+
+    return {
+        "attention": forward,
+        "attention, gradients": lambda: forward().backward(dout),
+        "attention, 16 bits": lambda: forward(half),
+        "attention, 16 bits, gradients": backward,
+        "attention, 16 bits, tiles": lambda: forward(half),
+        "attention, 16 bits, tiles, gradients": backward,
+    }
 
 
 def neuraloperator_fno(scale: float) -> Jobs:

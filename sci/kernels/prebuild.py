@@ -52,7 +52,14 @@ _SMALLEST_SOURCES = {
         "particles/boxes.cu",
     ),
 }
-_OF_DEVICES = ("attention_tiles.cu", "brick_lanes.cu", "device_mesh.cu", "places.cu", "nn/steps.cu")
+_OF_DEVICES = (
+    "attention_tiles.cu",
+    "attention_units.cu",
+    "brick_lanes.cu",
+    "device_mesh.cu",
+    "places.cu",
+    "nn/steps.cu",
+)
 _LEFT_TO_LOWER: dict[str, tuple[str, ...]] = {"x86-64-v4": ("grid/multigrid.cu", "grid/incomplete.cu")}
 """Sources that run no faster at a level than at the one below, from which they are taken."""
 _LINK = ("-shared", "-pthread", "-Wl,--gc-sections,-z,relro,-z,now", "-s")

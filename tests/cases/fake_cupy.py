@@ -429,7 +429,7 @@ def make() -> ModuleType:
         linalg=_part(np.linalg, "norm", "qr", "svd", "eigh", "eigvalsh", "cholesky", "inv", "solve", "det"),
         fft=_part(np.fft, "fft", "ifft", "fftn", "ifftn", "rfft", "irfft", "rfftn", "irfftn"),
         cuda=SimpleNamespace(
-            Device=lambda: SimpleNamespace(id=0),
+            Device=lambda *number: SimpleNamespace(id=0, compute_capability="90"),
             alloc_pinned_memory=bytearray,
             get_current_stream=Stream,
             Stream=Stream,

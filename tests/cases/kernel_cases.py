@@ -28,6 +28,7 @@ import spin_cases
 import stencil_cases
 import step_cases
 import symmetric_cases
+import unit_cases
 
 import sci
 from sci.fields import TriPlane, integrate_rays, parallel_rays
@@ -388,6 +389,7 @@ _BY_DTYPE.update(spherical_cases.BY_DTYPE)
 _BY_DTYPE.update(stencil_cases.BY_DTYPE)
 _BY_DTYPE.update(step_cases.BY_DTYPE)
 _BY_DTYPE.update(symmetric_cases.BY_DTYPE)
+_BY_DTYPE.update(unit_cases.BY_DTYPE)
 
 
 def assert_agrees(kernel: Kernel, rtol: float) -> int:

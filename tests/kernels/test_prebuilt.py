@@ -146,7 +146,7 @@ def test_the_manifest_names_every_kernel_of_hosts(brought):
         shipped = prebuild.shipped_kernels()
         assert len(shipped) > 230
         left_out = {k.template for k in every_kernel()} - {k.template for k in shipped}
-        files = ("particles/places.cu", "particles/device_mesh.cu", "nn/steps.cu")
+        files = ("particles/places.cu", "particles/device_mesh.cu", "nn/steps.cu", "attention/attention_units.cu")
         of_devices = {k.template for file in files for k in every_kernel(file)} | {"brick_lanes"}
     assert left_out == {f"attention_tiles_{name}" for name in ("forward", "keys", "queries")} | of_devices
 

@@ -35,6 +35,7 @@ from sci.sequence.checks import (
 from sci.sequence.tiles.attend import MAX_HEAD_DIM
 from sci.sequence.tiles.rules import PairScore, Planes, Rules
 from sci.sequence.tiles.seen import Seen
+from sci.sequence.tiles.units import fits_units
 
 __all__ = [
     "METHODS",
@@ -79,6 +80,8 @@ class Problem:
     bias_is_shared: bool = False
     sums: list[Array] = field(default_factory=list)
     """The gradient for the parameters of a callable, one array or none."""
+    narrow: bool = False
+    """Whether matrix units multiply the arrays as they are, of 16 bits."""
 
     @property
     def rank(self) -> int:
@@ -93,6 +96,10 @@ class Problem:
     def working(self, array: Array) -> Array:
         """Return `array` in the dtype of sums, C-contiguous."""
         return namespace(array).ascontiguousarray(array.astype(self.dtype, copy=False))
+
+    def operand(self, array: Array) -> Array:
+        """Return `array` as the tiles multiply it, C-contiguous: as it is for matrix units, else `working`."""
+        return namespace(array).ascontiguousarray(array) if self.narrow else self.working(array)
 
     def seen(self, owner: int) -> list[Seen]:
         """Return the keys of `owner` that this rank's queries see."""
@@ -349,10 +356,12 @@ def agreed_problem(
     shared = [_require_planes(p, name, r, lengths, pattern) for p, name, r in zip(planes, ("bias", "mask"), rows)]
     if shared[0] and (bias_prints != bias_prints[0]).any():
         raise InvalidValueError("the one row of bias, for all queries, differs between ranks; expected the same on all")
+    queries, values = flat_heads(q), flat_heads(v)
+    plain = o.precision is None and scores.has_cap_alone and not pattern.told_apart and o.method != "rsa"
     return Problem(
-        flat_heads(q),
+        queries,
         flat_heads(k),
-        flat_heads(v),
+        values,
         own.scale,
         own.dtype,
         pattern,
@@ -364,6 +373,7 @@ def agreed_problem(
         own.sinks,
         None if bias is None else tuple(bias.shape),
         shared[0],
+        narrow=plain and fits_units(queries, values),
     )
 
 

@@ -122,11 +122,11 @@ def _direct_gradients(problem: Problem, add: Callable[[int, tuple[Array, ...]], 
 
 def ring_forward(problem: Problem, work: Deferred) -> tuple[Array, Array]:
     """Return (out, lse) of this rank's queries, in the dtype of sums; errors between messages wait in `work`."""
-    q = problem.working(problem.q)
+    q = problem.operand(problem.q)
     out, lse = problem.blank(q)
     for owner, (k, v) in _visits(problem):
         with work:
-            keys, values = problem.working(k), problem.working(v)
+            keys, values = problem.operand(k), problem.operand(v)
             for seen in problem.seen(owner):
                 attend(q, keys, values, seen, out, lse, scale=problem.scale, rules=problem.rules(owner))
     return out, lse
@@ -136,14 +136,14 @@ def ring_backward(
     problem: Problem, dout: Array, lse: Array, delta: Array, work: Deferred
 ) -> tuple[Array, Array, Array, Array | None]:
     """Return (dq, dk, dv, dbias)."""
-    q, bias = problem.working(problem.q), problem.scores.bias
+    q, bias = problem.operand(problem.q), problem.scores.bias
     xp = namespace(q)
     dq, dbias = xp.zeros(q.shape, problem.dtype), None if bias is None else xp.zeros_like(bias.array)
 
     def add(owner: int, visitors: tuple[Array, ...]) -> list[Array]:
         sums = [xp.zeros(a.shape, problem.dtype) for a in visitors]
         with work:
-            keys, values = (problem.working(a) for a in visitors)
+            keys, values = (problem.operand(a) for a in visitors)
             for seen in problem.seen(owner):
                 rules = problem.rules(owner)
                 own = bias is not None and rules.bias is not None and rules.bias.array is not bias.array

@@ -33,6 +33,11 @@ class Scores:
     parameters: Array | None = None
     leading: tuple[int, ...] = ()
 
+    @property
+    def has_cap_alone(self) -> bool:
+        """Whether nothing but a cap, if that, is done with scores."""
+        return not self.rate and all(x is None for x in (self.slopes, self.bias, self.mask, self.score))
+
     def rules(self, pattern: Pattern, queries: np.ndarray, keys: np.ndarray, sums: list[Array]) -> Rules:
         """Return the rules for queries and keys at some positions; the callable's gradient goes into `sums`."""
         told = pattern.told_apart and pattern.query_documents is not None and pattern.key_documents is not None

@@ -210,7 +210,8 @@ def softmax_attention(
     key_segments : (m,) or (..., m) int array, optional
         Those of the keys, where they are another sequence.
     precision : {"float32", "float64"}, optional
-        Least precision of sums and of lse; float32 for 16 bits, otherwise that of the input by default.
+        Least precision of sums and of lse; float32 for 16 bits, otherwise that of the input by default. Given for 16
+        bits, products are of it, too: on a GPU they are by matrix units otherwise, with weights rounded to 16 bits.
     length : int, optional
         Length of the whole sequence of queries, if known: then it is checked.
     comm : mpi4py communicator, optional
@@ -234,9 +235,9 @@ def softmax_attention(
     and (4 + 1 / head_dim) (P - 1) / P by "ulysses"; `attention_cost` has all cases. A ring in the contiguous layout
     sends keys only to ranks whose queries see some of them. Peak memory beside the arguments, measured: ring 2 units on
     one rank and 8 on several, 5 and 17 with gradients; ulysses 6, 16 with gradients; rsa 2 strips of heads L n
-    elements, 3.4 with gradients. Flops 4 heads L n head_dim for pairs that are seen. On a device, scores with cap,
-    slopes, bias, mask, dropout or a callable are array code; on the CPU a callable costs its own time for tiles of 512
-    by 512.
+    elements, 3.4 with gradients. Flops 4 heads L n head_dim for pairs that are seen. On a device, scores with cap (but
+    for matrix units), slopes, bias, mask, dropout or a callable are array code; on the CPU a callable costs its own
+    time for tiles of 512 by 512.
 
     References
     ----------

@@ -113,7 +113,7 @@ def ulysses_forward(problem: Problem, work: Deferred) -> tuple[Array, Array]:
     q, k, v = exchange.queries(problem.q), exchange.keys(problem.k), exchange.keys(problem.v)
     out, lse = problem.blank(q)
     with work:
-        q, k, v = (problem.working(a) for a in (q, k, v))
+        q, k, v = (problem.operand(a) for a in (q, k, v))
         for own, near, seen, rules in exchange.pieces():
             attend(q[own], k[near], v[near], seen, out[own], lse[own], scale=problem.scale, rules=rules)
     return exchange.back(out), exchange.back(lse[:, :, None])[:, :, 0]
@@ -130,7 +130,7 @@ def ulysses_backward(
     dq, dk, dv = (xp.zeros(a.shape, problem.dtype) for a in (q, k, v))
     lse, delta = (xp.ascontiguousarray(rows[:, :, i]) for i in (0, 1))
     with work:
-        q, k, v = (problem.working(a) for a in (q, k, v))
+        q, k, v = (problem.operand(a) for a in (q, k, v))
         for own, near, seen, rules in exchange.pieces():
             given = (q[own], k[near], v[near], dout[own], lse[own], delta[own], seen)
             add_gradients(*given, dq[own], dk[near], dv[near], scale=problem.scale, rules=rules)

@@ -18,6 +18,7 @@ from sci.sequence.tiles.device import add_gradients_on_device, attend_on_device
 from sci.sequence.tiles.reference import add_gradients_reference, attend_reference
 from sci.sequence.tiles.rules import Rules, no_rules
 from sci.sequence.tiles.seen import Seen
+from sci.sequence.tiles.units import add_gradients_by_units, attend_by_units
 
 __all__ = ["MAX_HEAD_DIM", "add_gradients", "attend"]
 
@@ -37,7 +38,7 @@ def attend(
     Parameters
     ----------
     q : (heads, n, d) float32 or float64
-        Queries.
+        Queries. Of 16 bits, with out and lse of float32, where `fits_units` says so; rules are a cap alone then.
     k, v : (key_heads, m, d), (key_heads, m, e) of the same dtype
         A part of the keys and values. Each head of them serves heads / key_heads heads of queries, one after another.
     seen : Seen
@@ -61,6 +62,9 @@ def attend(
     rules = None if rules is None or rules.is_idle else rules
     if rules is not None and rules.scored is not None:
         _attend_scored(q, k, v, seen, out, lse, scale, rules)
+        return
+    if q.dtype.itemsize == 2:
+        attend_by_units(q, k, v, seen, out, lse, scale, 0.0 if rules is None else rules.cap)
         return
     kernel = get_kernel(_SOURCE, "attention_forward", q.dtype)
     form = _form(q, kernel)
@@ -166,6 +170,9 @@ def add_gradients(
     given, gradients = (q, k, v, dout, lse, delta), (dq, dk, dv)
     if rules is not None and rules.scored is not None:
         _add_scored_gradients(given, seen, gradients, scale, rules, dbias)
+        return
+    if q.dtype.itemsize == 2:
+        add_gradients_by_units(*given, seen, *gradients, scale, 0.0 if rules is None else rules.cap)
         return
     kernel = get_kernel(_SOURCE, "attention_backward_keys", q.dtype)
     form = _form(q, kernel)
