@@ -21,6 +21,7 @@ from sci.io.grids.computed import ComputedGrid, write_slabs
 from sci.io.grids.fields import SUFFIX, Fields, write_fields, write_spacing
 from sci.io.grids.parts import save_with_parts
 from sci.io.grids.vtkhdf import read_grid, write_grid
+from sci.io.on_ranks import layout_of, write_parts
 from sci.potentials.grid import PotentialGrid
 
 __all__ = ["load", "load_grid", "load_results", "save", "save_potential_file"]
@@ -53,7 +54,8 @@ def save(
     command : str, optional
         What made the object; kept in the file.
     comm : mpi4py communicator, optional
-        Rank 0 writes the object that it holds; the others may pass anything.
+        Rank 0 writes the object that it holds; the others may pass anything. A `Checkpoint` or `ModelState` with a
+        `layout` lies in parts on the ranks of the layout: all pass theirs, and the file has whole arrays.
     parent_uuid : str, optional
         The uuid of the file that the object was made from.
     units : str, optional
@@ -74,7 +76,8 @@ def save(
 
     Notes
     -----
-    Collective over `comm`. The file is flushed to the disk before it gets its name.
+    Collective over `comm`. The file is flushed to the disk before it gets its name. Of arrays in parts rank 0 has one
+    whole array in memory at a time.
 
     Examples
     --------
@@ -86,15 +89,18 @@ def save(
     >>> load(path).n
     2
     """
+    layout = layout_of(object)
+    comm = comm if layout is None else layout.comm
     with agreed(comm, "save") as agreement:
+        agreement.same(parts=layout is not None)
         agreement.same(path=str(path), overwrite=overwrite, command=command, parent_uuid=parent_uuid, units=units)
+        kind = kind_of(object) if layout is not None or rank_of(comm) == 0 else None
     with agreed(comm, "save"):
-        if rank_of(comm) > 0:
+        if kind is None:
             return
-        kind = kind_of(object)
         header = make_header(kind.name, units or kind.units or str(getattr(object, "units", "")), command, parent_uuid)
-        n_bytes = kind.n_bytes(object) + size_of(results or {})
-        with create(path, header, n_bytes, overwrite=overwrite) as file:
+
+        def write(file: Group, object: Any) -> None:
             kind.codec.write(file if kind.in_root else file.create_group(kind.name), object)
             write_spacing(file, spacing)
             if Path(path).suffix == SUFFIX and "VTKHDF" not in file:
@@ -102,12 +108,21 @@ def save(
             if results:
                 write_results(file.create_group(RESULTS), results)
 
+        def n_bytes(object: Any) -> int:
+            return kind.n_bytes(object) + size_of(results or {})
+
+        if layout is not None:
+            write_parts(path, header, object, write, n_bytes, overwrite)
+            return
+        with create(path, header, n_bytes(object), overwrite=overwrite) as file:
+            write(file, object)
+
 
 def _with_spacing(fields: Fields, spacing: Sequence[float] | None) -> Fields:
     return fields if spacing is None else replace(fields, spacing=tuple(spacing))
 
 
-def load(path: str | Path, *, external_data: bool | None = None) -> Any:
+def load(path: str | Path, *, external_data: bool | None = None, layout: Any = None) -> Any:
     """Return the object in a file that `save` wrote, after checking every dataset's shape, dtype and checksum.
 
     Parameters
@@ -117,6 +132,9 @@ def load(path: str | Path, *, external_data: bool | None = None) -> Any:
     external_data : bool, optional
         Read also what lies in other files, by links, external storage or virtual datasets; as the option of that name
         says, "off", unless given. For files that you trust: they may show you any file of this machine.
+    layout : ParameterLayout, optional
+        Read this rank's parts alone, of a checkpoint or a model: a `Checkpoint` or `ModelState` that lies so on the
+        ranks of the layout, whatever number of ranks wrote the file.
 
     Returns
     -------
@@ -126,18 +144,29 @@ def load(path: str | Path, *, external_data: bool | None = None) -> Any:
     Raises
     ------
     FileFormatError
-        For a missing, damaged or foreign file, or a file of parts that misses one.
+        For a missing, damaged or foreign file, or a file of parts that misses one; with a layout, for a file of another
+        kind, or with arrays of other names or shapes.
     SchemaVersionError
         For a file of a newer version of the library.
+
+    Notes
+    -----
+    With a layout collective over its ranks, which all read the file.
     """
-    with allow_external(external_data), open_file(path) as (file, header):
+    with (
+        agreed(layout and layout.comm, "load"),
+        allow_external(external_data),
+        open_file(path) as (file, header),
+    ):
         kind = kind_named(header.kind)
-        if kind.in_root:
-            return kind.codec.read(file)
-        group = member(file, header.kind)  # files of older schemas keep the old name of the kind
+        group = file if kind.in_root else member(file, header.kind)  # older schemas keep the old name of the kind
         if not isinstance(group, h5py.Group):
             raise FileFormatError(f"the group /{header.kind} is missing; the file is damaged: make it again")
-        return kind.codec.read(group)
+        if layout is None:
+            return kind.codec.read(group)
+        if not hasattr(kind.codec, "read_parts"):
+            raise FileFormatError(f"the file holds kind {header.kind!r}, which has no parts; expected layout=None")
+        return kind.codec.read_parts(group, layout)
 
 
 def save_potential_file(

@@ -58,6 +58,7 @@ from sci.nn.ops.spherical_products import clebsch_gordan_product, gaunt_product,
 from sci.nn.optim.adam import Adam, AdamW, Optimizer, clip_by_global_norm, global_norm
 from sci.nn.optim.adamp import SGDP, AdamP, WeightView, project_radial, radial_view
 from sci.nn.optim.mfac import MFAC
+from sci.nn.optim.placement import ParameterLayout, Placement
 from sci.nn.optim.schedules import Schedule, constant, cosine, step_decay, warm_up
 from sci.nn.roles import Role, initial_factors, rate_factors, rescaled, with_roles
 from sci.nn.spd.barycenter import bures_barycenter
@@ -109,6 +110,8 @@ __all__ = [
     "Op",
     "Optimizer",
     "OscillationTracker",
+    "ParameterLayout",
+    "Placement",
     "RecordedStep",
     "Role",
     "SPDNet",

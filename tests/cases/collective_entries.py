@@ -328,6 +328,16 @@ def _transformer(
     return model.loss_and_gradients(parameters, batch, recompute=recompute, activations=activations)
 
 
+def _grid_loss(comm: Any, batch: Any) -> object:
+    model = sequence.ParallelTransformer(12, 6, 2, 12, 11, sequence.rank_grid(comm, data=distributed.size(comm)))
+    return model.loss(model.own(model.whole(0)), batch)
+
+
+def _collected(comm: Any, name: str) -> object:
+    layout = nn.ParameterLayout.whole({"v": ONES, "w": ONES}, comm)
+    return layout.collected_one(name, ONES)
+
+
 def _pipeline(comm: Any, kind: str = "gpipe", microbatches: int = 6, **changed: Any) -> object:
     plan = sequence.pipeline_schedule(kind, distributed.size(comm), microbatches)
     given = {"shape": (2,), "dtype": float, **changed}
@@ -895,6 +905,8 @@ DIFFER: dict[str, Body] = {
             ("tensor", "1.mlp.down_bias", "the parameter 1.mlp.down_bias"),
         )
     },
+    "ParameterLayout.collected_one:name": lambda c, odd, _: _collected(c, "vw"[odd]),
+    "ParallelTransformer.loss:batch": lambda c, odd, _: _grid_loss(c, TOKENS + odd),
     "ParallelTransformer.loss_and_gradients:batch": lambda c, odd, _: _transformer(c, "data", odd, batch=TOKENS + odd),
     "ParallelTransformer.loss_and_gradients:attention": lambda c, odd, _: _transformer(
         c, "data", odd, attention=("softmax", "lightning")[odd]

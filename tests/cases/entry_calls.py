@@ -123,6 +123,13 @@ def _roles() -> dict[str, Call]:
         lambda v, b: nn.mean_squared_error(nn.linear(b[0], v["w"]), b[1]), weights, nn.Adam(), batch
     )
     return {
+        "Placement": call(nn.Placement, (4, 6), 1, 2, 4),
+        "ParameterLayout": call(nn.ParameterLayout, {"w": nn.Placement((2, 3))}, sharded=False),
+        "ParameterLayout.collected": call(nn.ParameterLayout.whole({"w": real(2, 3)}).collected, {"w": real(2, 3)}),
+        "ParameterLayout.collected_one": call(
+            nn.ParameterLayout.whole({"w": real(2, 3)}).collected_one, "w", real(2, 3)
+        ),
+        "ParameterLayout.norm": call(nn.ParameterLayout.whole({"w": real(2, 3)}).norm, {"w": real(2, 3)}),
         "Role": call(nn.Role, "spectral", 4, 4, (3, 3), "layer"),
         "RecordedStep": call(nn.RecordedStep, lambda v, b: nn.mean(v["w"]), weights, nn.Adam(), batch),
         "RecordedStep.__call__": call(recorded, batch, 0.5),
@@ -622,6 +629,7 @@ def _sequence() -> dict[str, Call]:
         "ParallelTransformer.generate": call(
             TRANSFORMER.generate, TRANSFORMER.whole(0), TOKENS, 2, temperature=0.9, top_k=3, top_p=0.9, seed=1
         ),
+        "ParallelTransformer.loss": call(TRANSFORMER.loss, TRANSFORMER.whole(0), np.zeros((2, 5), int)),
         "ParallelTransformer.own": call(TRANSFORMER.own, TRANSFORMER.whole(0)),
         "PipelineStep": call(sequence.PipelineStep, "forward", 0, 0),
         "RankGrid": call(sequence.RankGrid, None, None, None, None, None, None),

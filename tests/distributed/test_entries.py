@@ -22,7 +22,8 @@ LOCAL = {
     *("GridDecomposition", "abort_on_error", "launched", "positions", "rank_of", "recv", "reset_traffic", "send"),
     *("shard", "shift", "size", "split", "traffic", "RankGrid", "copy_to_ranks", "SPDNet", "SPDNet.loss", "UNet.loss"),
     *("agreed", "job", "save_potential_file", "rank_grid", "Deferred.settle", "ring_steps"),
-    *("LanczosQuadrature", "Observations"),
+    *("LanczosQuadrature", "Observations", "ParameterLayout", "ParameterLayout.whole", "ParameterLayout.norm"),
+    "ParameterLayout.collected",
 }
 """With a communicator, but not collective, or with nothing that has to agree, or tested in a file of their own."""
 

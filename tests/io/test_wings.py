@@ -14,6 +14,7 @@ ORDER = (
     "core",
     "readers",
     "grids",
+    "on_ranks",
     "codecs",
     "store",
     "exports",

@@ -17,6 +17,7 @@ IN_TURN = {
     "lightning.py": (1, 2, 3, 4),
     "language_model.py": (1, 2, 3, 4),
     "megatron.py": (1, 2, 3, 4, 8),
+    "train_grid.py": (2, 4),
     "potential.py": (1, 2, 3, 4),
     "poses.py": (1, 2, 3),
     "collectives.py": (1, 2, 4),

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Any, cast
 
 import h5py
@@ -18,10 +19,11 @@ from sci.fields import TriPlane
 from sci.io.core.datasets import Group, member, member_names, read_array, read_text, write_array, write_text
 from sci.io.core.dimensions import is_bare_axis
 from sci.io.core.registry import codec
-from sci.nn import Segmenter, SPDNet, UNet, WeightChange, WeightDelta, WeightDeltas
+from sci.io.on_ranks import Awaited, read_parts
+from sci.nn import ParameterLayout, Segmenter, SPDNet, UNet, WeightChange, WeightDelta, WeightDeltas
 from sci.nn.core.trees import flatten_tree, structure_of, tree_from
 from sci.nn.storage import Storage, decoded, encoded
-from sci.nn.training.model import Checkpoint, Model, ModelState
+from sci.nn.training.model import BUFFERS, Checkpoint, Model, ModelState
 from sci.operators import FNO, SFNO, TFNO, UNO, FNOConfig, TrainedOperator, UNOConfig
 from sci.operators.fno.base import Operator
 from sci.sequence import TransNormer
@@ -47,7 +49,8 @@ def write_arrays(
         write_text(inner, "structure", json.dumps(structure_of(arrays)))
     if storage is not None:
         write_text(inner, "storage", storage)
-    for key, array in leaves.items():
+    for key, leaf in leaves.items():
+        array = leaf.fetched() if isinstance(leaf, Awaited) else leaf
         if storage is None:
             write_array(inner, key, array, "1", dims)
         else:
@@ -132,6 +135,11 @@ def _write_model(group: Group, model: ModelState) -> None:
     write_arrays(group, "parameters", model.parameters, storage=model.storage)
 
 
+def _read_model_in_parts(group: Group, layout: ParameterLayout) -> ModelState:
+    parameters = read_parts(group, "parameters", layout)
+    return ModelState(read_text(group, "name"), read_dict(group, "options"), parameters, layout=layout)
+
+
 def _read_model(group: Group) -> ModelState:
     parameters = read_arrays(group, "parameters")
     storage = read_storage(group["parameters"])
@@ -188,6 +196,10 @@ def model_codec(cls: type[Model], *, kind: str) -> None:
             return cls.from_state(_read_model(group))
 
         @staticmethod
+        def read_parts(group: Group, layout: ParameterLayout) -> ModelState:
+            return _read_model_in_parts(group, layout)
+
+        @staticmethod
         def n_bytes(model: Any) -> int:
             return sum(int(p.nbytes) for p in flatten_tree(model.to_state().parameters).values())
 
@@ -229,6 +241,14 @@ class _ModelCodec:
             return TrainedOperator.from_state(model)
         cls = _SCHEMA_1.get(model.name)
         return model if cls is None else cls.from_state(replace(model, name=cls.__name__))
+
+    @staticmethod
+    def read_parts(group: Group, layout: ParameterLayout) -> ModelState:
+        return _read_model_in_parts(group, layout)
+
+    @staticmethod
+    def n_bytes(model: ModelState) -> int:
+        return sum(int(p.nbytes) for p in flatten_tree(model.parameters).values())
 
 
 def _operator_codec(cls: type[Operator], *, kind: str, config: type[FNOConfig | UNOConfig] = FNOConfig) -> None:
@@ -280,17 +300,34 @@ class _CheckpointCodec:
 
     @staticmethod
     def read(group: Group) -> Checkpoint:
-        losses = read_array(group, "losses", (None,))
-        parts = member(group, "optimizer") or member(group, "optimiser")  # some files of schema 1 have the latter
-        if not isinstance(parts, h5py.Group):
-            raise FileFormatError(f"the group {group.name}/optimizer is missing; the file is damaged")
-        names = json.loads(read_text(parts, "names"))
-        if not isinstance(names, list):
-            raise FileFormatError(f"the attribute names of {parts.name} is damaged; expected a JSON list")
-        optimizer = {name: read_arrays(parts, name) for name in names}
-        metrics = read_arrays(group, "metrics")
-        settings = read_dict(group, "settings")
-        return Checkpoint(len(losses), read_arrays(group, "parameters"), optimizer, losses, metrics, settings)
+        return _read_checkpoint(group, read_arrays)
+
+    @staticmethod
+    def read_parts(group: Group, layout: ParameterLayout) -> Checkpoint:
+        def arrays(group: Group, name: str) -> Any:
+            return (read_arrays if name == BUFFERS else partial(read_parts, layout=layout))(group, name)
+
+        found = _read_checkpoint(group, arrays)
+        return replace(found, layout=replace(layout, sharded=False))
+
+    @staticmethod
+    def n_bytes(checkpoint: Checkpoint) -> int:
+        groups = (checkpoint.parameters, *checkpoint.optimizer.values(), checkpoint.metrics)
+        held = sum(int(a.nbytes) for group in groups for a in flatten_tree(group).values())
+        return held + int(checkpoint.losses.nbytes)
+
+
+def _read_checkpoint(group: Group, arrays: Callable[[Group, str], Any]) -> Checkpoint:
+    losses = read_array(group, "losses", (None,))
+    parts = member(group, "optimizer") or member(group, "optimiser")  # some files of schema 1 have the latter
+    if not isinstance(parts, h5py.Group):
+        raise FileFormatError(f"the group {group.name}/optimizer is missing; the file is damaged")
+    names = json.loads(read_text(parts, "names"))
+    if not isinstance(names, list):
+        raise FileFormatError(f"the attribute names of {parts.name} is damaged; expected a JSON list")
+    optimizer = {name: arrays(parts, name) for name in names}
+    metrics, settings = read_arrays(group, "metrics"), read_dict(group, "settings")
+    return Checkpoint(len(losses), arrays(group, "parameters"), optimizer, losses, metrics, settings)
 
 
 _ENTRIES = ("f4", "f8", "c8", "c16", "i8")

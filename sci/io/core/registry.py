@@ -33,7 +33,8 @@ class Codec(Protocol):
     documentation. An optional `n_bytes(object)` says how much space the object takes, where the sizes of its fields do
     not add up to that. An optional `fields(object)` returns the `Fields` of an object on a regular grid, which ParaView
     and PyVista draw. An optional tuple `compressible` names the datasets, by patterns of `fnmatch`, that hold fields,
-    which may be compressed with an error; all others are exact.
+    which may be compressed with an error; all others are exact. An optional `read_parts(group, layout)` returns the
+    object with one rank's parts of its arrays.
 
     Examples
     --------

@@ -11,7 +11,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Mapping
 from dataclasses import KW_ONLY, dataclass, field
-from typing import Any, Protocol
+from typing import Any, ClassVar, Protocol
 
 import numpy as np
 
@@ -35,6 +35,9 @@ _OVERFLOW = (
 
 class Optimizer(Protocol):
     """The two methods that the training loop calls.
+
+    An attribute `elementwise` that is true says that each entry is stepped by itself: parts of arrays, on a grid of
+    ranks, are then stepped like the whole.
 
     Examples
     --------
@@ -184,6 +187,7 @@ class Adam:
     eps: float = 1e-8
     weight_decay: float = 0.0
     rates: Mapping[str, float] = field(default_factory=dict)
+    elementwise: ClassVar[bool] = True  # each entry is stepped by itself: parts of arrays are stepped like the whole
 
     def __post_init__(self) -> None:
         check_rates(self.rates)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import KW_ONLY, dataclass, field
-from typing import Literal
+from typing import ClassVar, Literal
 
 import numpy as np
 
@@ -167,6 +167,7 @@ class AdamP(Adam):
     delta: float = 0.1
     wd_ratio: float = 0.1
     scale_invariant: Mapping[str, WeightView] = field(default_factory=dict)
+    elementwise: ClassVar[bool] = False  # a projection needs whole weights
 
     def __post_init__(self) -> None:
         super().__post_init__()

@@ -32,7 +32,10 @@ class Part:
 
 @dataclass(frozen=True)
 class Batches:
-    """The batches of this rank: `collective` losses get batches of no samples, too."""
+    """The batches of this rank: `collective` losses get batches of no samples, too.
+
+    The ranks of `comm` share each batch; an error of reading on one of `ranks` is one on all.
+    """
 
     samples: Dataset
     order: Order
@@ -40,10 +43,11 @@ class Batches:
     collective: bool
     comm: Comm
     activations: Literal["bfloat16"] | None = None
+    ranks: Comm = None
 
     def guard(self) -> contextlib.AbstractContextManager[Any]:
         """Return a context in which an error of reading on one rank is one on all; arrays have no such errors."""
-        return contextlib.nullcontext() if isinstance(self.samples, Arrays) else agreed(self.comm, "the samples")
+        return contextlib.nullcontext() if isinstance(self.samples, Arrays) else agreed(self.ranks, "the samples")
 
     def load(self, step: int) -> list[Part]:
         """Read this rank's samples of a step."""

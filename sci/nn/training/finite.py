@@ -6,23 +6,33 @@ import math
 from collections.abc import Mapping
 
 from sci.backend import Array, namespace, to_host
+from sci.distributed import agreed
 from sci.errors import ConvergenceError
-from sci.nn.optim.adam import Optimizer, clip_by_global_norm, global_norm
+from sci.nn.optim.adam import Optimizer, global_norm
+from sci.nn.optim.placement import ParameterLayout
 
 __all__ = ["checked", "require_good"]
 
 
 def checked(
-    value: float, gradients: dict[str, Array], step: int, clip: float | None, optimizer: Optimizer
+    value: float,
+    gradients: dict[str, Array],
+    step: int,
+    clip: float | None,
+    optimizer: Optimizer,
+    layout: ParameterLayout,
 ) -> dict[str, Array]:
-    """Return the gradients, clipped, or raise if anything is NaN or infinite."""
+    """Return the gradients, clipped by their norm over all ranks, or raise on all if anything is NaN or infinite."""
     if not math.isfinite(value):
         raise ConvergenceError(f"the loss is {value} in step {step}; {_fix(optimizer)}")
-    norm = global_norm(gradients)
+    norm = layout.norm(gradients) if layout.is_cut else global_norm(gradients)
     if not math.isfinite(norm):
-        require_good(gradients, step, "gradient", optimizer)
+        with agreed(layout.comm if layout.is_cut else None, "train"):
+            require_good(gradients, step, "gradient", optimizer)
         raise ConvergenceError(f"the norm of the gradient overflows in step {step}; {_fix(optimizer)}")
-    return gradients if clip is None or norm <= clip else clip_by_global_norm(gradients, clip)[0]
+    if clip is None or norm <= clip:
+        return gradients
+    return {name: g * (clip / norm) for name, g in gradients.items()}
 
 
 def require_good(arrays: Mapping[str, Array], step: int, what: str, optimizer: Optimizer) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal
 
 import numpy as np
@@ -12,10 +12,10 @@ from sci.arguments import collective_entry
 from sci.backend import Array
 from sci.distributed import Agreement, Comm, abort_on_error, agreed, rank_of, sample, size
 from sci.errors import InvalidValueError
-from sci.nn.collectives import allreduce_gradients
 from sci.nn.core.trees import Tree, is_flat, named_arrays, unflatten_tree
 from sci.nn.dropout import Draws
 from sci.nn.optim.adam import Optimizer
+from sci.nn.optim.placement import ParameterLayout
 from sci.nn.optim.schedules import Schedule, constant
 from sci.nn.storage import Storage, rounded
 from sci.nn.training.averages import add_to_average, averaged, is_best, is_over, require_metric
@@ -25,6 +25,7 @@ from sci.nn.training.finite import checked, require_good
 from sci.nn.training.model import Checkpoint
 from sci.nn.training.options import PLAIN, Options
 from sci.nn.training.start import started
+from sci.nn.training.sums import Sums
 from sci.progress import progress
 
 __all__ = ["train"]
@@ -62,6 +63,8 @@ def train(
     draws: bool = False,
     prefetch: int = 0,
     title: str = "training",
+    layout: ParameterLayout | None = None,
+    shard: bool = False,
     comm: Comm = None,
 ) -> Checkpoint:
     """Minimize the mean of `loss` over the samples of `data` by steps over seeded batches.
@@ -132,6 +135,15 @@ def train(
         Batches that a thread reads ahead; 0 reads each in its step.
     title : str
         Of the progress line.
+    layout : ParameterLayout, optional
+        How the parameters lie on ranks, for a model on a grid: `parameters` are this rank's parts. Every rank gets
+        whole batches; `loss` returns the value of the whole on all ranks, and this rank's share of the gradients, which
+        are summed over `layout.replicas`. `evaluate` and `save` get parts; `sci.io.save(path, c, comm=layout.comm)`
+        writes whole arrays. Not beside `comm`: the layout knows the ranks.
+    shard : bool
+        Each rank keeps the optimizer's state of its share of the parameters alone, 1 / P of it, and makes their steps
+        (ZeRO, stage 1). For optimizers that work entry by entry. Gradients have the same bits as without, parameters
+        agree to the rounding of each step.
     comm : mpi4py communicator, optional
         The ranks share every batch; gradients are those of the serial training to rounding.
 
@@ -150,8 +162,14 @@ def train(
 
     Notes
     -----
-    Collective over `comm`; one all-reduce a step. `save` and `evaluate` are called on every rank. An error of `data` on
-    one rank is raised on all: with an object that loads samples, a step takes one more message.
+    Collective over `comm`, or the ranks of `layout`; one all-reduce a step, with `shard` a reduce-scatter and an
+    all-gather in its place, and one number for the norm where parts differ. `save` and `evaluate` are called on every
+    rank. An error of `data` on one rank is raised on all: with an object that loads samples, a step takes one more
+    message.
+
+    References
+    ----------
+    Rajbhandari et al., ZeRO (arXiv 1910.02054), section 5.1: the sharded state.
 
     Examples
     --------
@@ -166,7 +184,8 @@ def train(
     array([[ 1. , -2. ,  0.5]])
     """
     schedule = schedule or constant()
-    with agreed(comm, "train") as agreement:
+    ranks = comm if layout is None else layout.comm
+    with agreed(ranks, "train") as agreement:
         samples: Dataset = Arrays(tuple(data)) if isinstance(data, (tuple, list)) else data  # type: ignore[assignment]
         options = Options(
             *(len(samples), epochs, batch_size, seed, shuffle, equal_samples, accumulate, clip, average, storage),
@@ -177,21 +196,24 @@ def train(
         if taken := sorted({*own, *PLAIN} & set(given)):
             raise InvalidValueError(f"settings has {taken[0]!r}, which train keeps itself; give it another name")
         flat, kept = named_arrays(parameters, "parameters"), {**own, **options.fixed(), **given}
-        run = started(flat, optimizer, kept, resume, buffers or {}, options)
+        sums = _sums(flat, layout, shard, comm)
+        optimizer = sums.fitting(optimizer)
+        run = started(flat, optimizer, kept, resume, buffers or {}, options, sums)
         agreement.same(epochs=epochs, order=order, settings=settings, buffers=dict(buffers or {}))
         agreement.same(evaluate=evaluate and "given", save=save and "given")
-        if size(comm) > 1:
-            _agree(agreement, run, options, optimizer, loss, schedule, samples)
+        if size(ranks) > 1:
+            _agree(agreement, run, options, optimizer, loss, schedule, samples, sums)
+    sums.agree_on_copies(run.parameters)
     collective = bool(getattr(loss, "collective", False))
-    batches = Batches(samples, order, options.accumulate, collective, comm, activations)
-    loop = _Loop(loss, parameters, run, optimizer, schedule, evaluate, order, options, batches, comm)
+    batches = Batches(samples, order, options.accumulate, collective, comm, activations, ranks)
+    loop = _Loop(loss, parameters, run, optimizer, schedule, evaluate, order, options, batches, sums, ranks)
     every, total = save_every or order.steps, 0 if loop.over else epochs * order.steps
     ahead = range(run.step, total)
     with ReadAhead(batches.load, ahead, options.prefetch) as reader:
-        for step in progress(ahead, title, show=rank_of(comm) == 0, note=loop.note):
+        for step in progress(ahead, title, show=rank_of(ranks) == 0, note=loop.note):
             loop.step(step, reader)
             if save is not None and ((step + 1) % every == 0 or step + 1 == total or loop.over):
-                with agreed(comm, "save"):
+                with agreed(ranks, "save"):
                     save(loop.checkpoint())
             if loop.over:
                 break
@@ -206,16 +228,31 @@ def _agree(
     loss: Loss,
     schedule: Schedule,
     samples: Dataset,
+    sums: Sums,
 ) -> None:
     """Require that ranks train one model in one way."""
-    agreement.same(optimizer=optimizer, step=run.step, parameters=run.parameters, loss=_name_of(loss))
+    agreement.same(optimizer=_without_rates(optimizer), step=run.step, loss=_name_of(loss), shard=sums.layout.sharded)
     agreement.same(**options.compared())
+    sums.agree(agreement, run.parameters, run.optimizer)
     held = samples.arrays if isinstance(samples, Arrays) else None
     agreement.same(
         schedule=[schedule(options.epochs * k / 8) for k in range(9)],
         data=_name_of(samples) if held is None else [sample(a) for a in held],
-        state={name: [sample(a) for a in group.values()] for name, group in run.optimizer.items()},
     )
+
+
+def _sums(parameters: Mapping[str, Array], layout: ParameterLayout | None, shard: bool, comm: Comm) -> Sums:
+    if layout is None:
+        return Sums(replace(ParameterLayout.whole(parameters, comm), sharded=shard), weighted=True)
+    if comm is not None:
+        raise InvalidValueError("comm is given beside a layout, which knows the ranks; expected one of them")
+    layout.check(parameters)
+    return Sums(replace(layout, sharded=shard), weighted=False)
+
+
+def _without_rates(optimizer: Optimizer) -> Any:
+    """Return an optimizer without the rates of single parameters, of which each rank has those of its own."""
+    return replace(optimizer, rates={}) if getattr(optimizer, "rates", None) else optimizer  # type: ignore[type-var]
 
 
 def _name_of(value: Any) -> str:
@@ -236,6 +273,7 @@ class _Loop:
     order: Order
     options: Options
     batches: Batches
+    sums: Sums
     comm: Comm
 
     def __post_init__(self) -> None:
@@ -259,18 +297,22 @@ class _Loop:
     def checkpoint(self) -> Checkpoint:
         """Return the state after the steps made; the arrays are those that change."""
         run, step = self.run, len(self.losses)
-        require_good(run.parameters, step, "parameter", self.optimizer)
-        kept = {name: np.array(values) for name, values in self.metrics.items()}
-        return Checkpoint(step, self.tree(run.parameters), run.optimizer, np.array(self.losses), kept, run.settings)
+        layout = self.sums.layout if self.sums.layout.is_cut else None
+        with agreed(layout and layout.comm, "train"):
+            require_good(run.parameters, step, "parameter", self.optimizer)
+        kept, losses = {name: np.array(values) for name, values in self.metrics.items()}, np.array(self.losses)
+        return Checkpoint(step, self.tree(run.parameters), run.optimizer, losses, kept, run.settings, layout)
 
     def step(self, step: int, reader: ReadAhead) -> None:
         """Make step number `step`, from 0, and evaluate after an epoch."""
         run, options, steps = self.run, self.options, self.order.steps
         value, gradients = self._gradients(step, reader)
-        gradients = checked(value, gradients, step + 1, options.clip, self.optimizer)
+        gradients = checked(value, gradients, step + 1, options.clip, self.optimizer, self.sums.layout)
         time = (step + 1) / steps if options.schedule_each == "step" else step // steps
         with abort_on_error(self.comm):  # an agreement on every step would cost a message
-            self.optimizer.update(run.parameters, gradients, run.optimizer, step + 1, self.schedule(time))
+            stepped = self.sums.stepped(run.parameters)
+            self.optimizer.update(stepped, gradients, run.optimizer, step + 1, self.schedule(time))
+            self.sums.spread(run.parameters)
             if options.average is not None:
                 add_to_average(run.optimizer["average"], run.parameters, options.average)
         self.losses.append(value)
@@ -310,7 +352,7 @@ class _Loop:
             found = self.batches.gradients(self._of_part(step), seen, parts)
         count = self.order.count(step)
         mine = sum(part.count for part in parts)
-        total, value = allreduce_gradients(found[1], float(found[0]), mine / count, comm=self.comm)
+        value, total = self.sums.added(found[1], float(found[0]), mine / count)
         share = count / self.options.batch_size if self.options.equal_samples else 1.0
         return value, total if share == 1 else {name: share * g for name, g in total.items()}
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Protocol, Self
 
 import numpy as np
@@ -12,8 +12,9 @@ import numpy as np
 from sci.arguments import entry
 from sci.backend import Array, require_finite
 from sci.errors import DTypeError, InvalidValueError, ShapeError
-from sci.nn.core.trees import Tree, flatten_tree, named_arrays, unflatten_tree
+from sci.nn.core.trees import Tree, flatten_tree, is_flat, named_arrays, unflatten_tree
 from sci.nn.optim.adam import State
+from sci.nn.optim.placement import ParameterLayout
 from sci.nn.storage import Storage, rounded
 from sci.nn.training.averages import averaged
 
@@ -91,6 +92,8 @@ class ModelState:
     storage : "float16" or "bfloat16", optional
         Files hold the parameters in this precision, half of float32, and give float32 back. Values that it does not
         have are refused: round them by `rounded`.
+    layout : ParameterLayout, optional
+        Where the parameters are this rank's parts of whole ones: how they lie. Files hold whole arrays.
 
     Raises
     ------
@@ -108,9 +111,11 @@ class ModelState:
     options: dict[str, Any]
     parameters: Any
     storage: Storage | None = None
+    layout: ParameterLayout | None = None
 
     def __repr__(self) -> str:
         count = sum(int(p.size) for p in flatten_tree(self.parameters).values())
+        count = count if self.layout is None else self.layout.count
         return f"ModelState({self.name!r}, options={sorted(self.options)}, {count:,} parameters)"
 
     def __post_init__(self) -> None:
@@ -119,6 +124,14 @@ class ModelState:
         _check_arrays(self.parameters, "the parameter")
         if self.storage is not None:
             _require_rounded(self.parameters, self.storage)
+
+    def groups_of_parts(self) -> dict[str, tuple[Mapping[str, Array], bool]]:
+        """Return the groups of arrays that lie on ranks by `layout`; with each, True for shares of the replicas."""
+        return {"parameters": (self.parameters, False)}
+
+    def with_groups(self, groups: Mapping[str, Any]) -> ModelState:
+        """Return the state with whole arrays in the place of parts."""
+        return replace(self, parameters=groups["parameters"], layout=None)
 
 
 def _require_rounded(parameters: Tree, storage: Storage) -> None:
@@ -206,6 +219,8 @@ class Checkpoint:
         What `evaluate` returned after every epoch.
     settings : dict
         What must not change when the training goes on; as JSON.
+    layout : ParameterLayout, optional
+        Where arrays are this rank's parts of whole ones: how they lie. Files hold whole arrays, see `sci.io.save`.
 
     Examples
     --------
@@ -221,9 +236,11 @@ class Checkpoint:
     losses: np.ndarray
     metrics: dict[str, np.ndarray] = field(default_factory=dict)
     settings: dict[str, Any] = field(default_factory=dict)
+    layout: ParameterLayout | None = None
 
     def __repr__(self) -> str:
         count = sum(int(p.size) for p in flatten_tree(self.parameters).values())
+        count = count if self.layout is None else self.layout.count
         last = f", last loss {self.losses[-1]:.3e}" if len(self.losses) else ""
         return f"Checkpoint(step={self.step}, {count:,} parameters, metrics={sorted(self.metrics)}{last})"
 
@@ -237,6 +254,18 @@ class Checkpoint:
         _check_arrays(self.metrics, "the metric")
         for arrays in (self.parameters, *self.optimizer.values()):
             _check_arrays(arrays, "the parameter")
+
+    def groups_of_parts(self) -> dict[str, tuple[Mapping[str, Array], bool]]:
+        """Return the groups of arrays that lie on ranks by `layout`; with each, True for shares of the replicas."""
+        sharded, ours = self.layout is not None and self.layout.sharded, (AVERAGE, BEST)
+        state = {name: (g, sharded and name not in ours) for name, g in self.optimizer.items() if name != BUFFERS}
+        return {"": (flatten_tree(self.parameters), False), **state}
+
+    def with_groups(self, groups: Mapping[str, Any]) -> Checkpoint:
+        """Return the checkpoint with whole arrays in the place of parts."""
+        state = {name: groups.get(name, own) for name, own in self.optimizer.items()}
+        parameters = groups[""] if is_flat(self.parameters) else unflatten_tree(groups[""], self.parameters)
+        return replace(self, parameters=parameters, optimizer=state, layout=None)
 
     @property
     def averaged(self) -> Any:

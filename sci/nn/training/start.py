@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -14,6 +15,7 @@ from sci.nn.optim.adam import Optimizer, State, zeros_like
 from sci.nn.training.finite import require_good
 from sci.nn.training.model import AVERAGE, BEST, BUFFERS, Checkpoint, kinds_of
 from sci.nn.training.options import PLAIN, Options
+from sci.nn.training.sums import Sums
 
 __all__ = ["started"]
 
@@ -25,10 +27,12 @@ def started(
     resume: Checkpoint | None,
     buffers: Mapping[str, Array],
     options: Options,
+    sums: Sums,
 ) -> Checkpoint:
     """Return the state that the loop changes in place: new, or a copy of `resume` after checking that it fits.
 
-    The parameters are flat, by name. The buffers are the caller's own arrays.
+    The parameters are flat, by name. The buffers are the caller's own arrays. A checkpoint without a layout holds whole
+    arrays, of which this rank takes its parts; one with a layout holds parts.
     """
     if not parameters:
         raise InvalidValueError("there are no parameters to train; expected a dict of one array or more")
@@ -36,9 +40,9 @@ def started(
     settings = {**settings, "optimizer": type(optimizer).__name__}
     if resume is None:
         fresh = {name: _copy(p) for name, p in parameters.items()}
-        state = {**_own(optimizer, fresh), **_extra(fresh, options)}
+        state = {**_own(optimizer, sums.stepped(fresh)), **_extra(fresh, options)}
         return Checkpoint(0, fresh, _with_buffers(state, buffers), np.empty(0), {}, settings)
-    return _resumed(parameters, settings, resume, buffers)
+    return _resumed(parameters, settings, resume, buffers, sums)
 
 
 def _own(optimizer: Optimizer, parameters: dict[str, Array]) -> State:
@@ -60,7 +64,11 @@ def _extra(parameters: Mapping[str, Array], options: Options) -> State:
 
 
 def _resumed(
-    parameters: Mapping[str, Array], settings: dict[str, Any], resume: Checkpoint, buffers: Mapping[str, Array]
+    parameters: Mapping[str, Array],
+    settings: dict[str, Any],
+    resume: Checkpoint,
+    buffers: Mapping[str, Array],
+    sums: Sums,
 ) -> Checkpoint:
     changed = _differences({**PLAIN, **resume.settings}, {**PLAIN, **settings})
     if changed:
@@ -68,6 +76,7 @@ def _resumed(
             f"the checkpoint is from another training ({'; '.join(changed)}); give its data and options again"
             f"{_about_horizons(changed)}"
         )
+    resume = _on_these_ranks(resume, sums)
     stored_parameters = flatten_tree(resume.parameters)
     if list(kinds_of(parameters).items()) != list(kinds_of(stored_parameters).items()):
         raise InvalidValueError("the parameters of the checkpoint have other names, shapes or dtypes than the model's")
@@ -83,6 +92,28 @@ def _resumed(
     for name, array in buffers.items():
         array[...] = stored[name]
     return Checkpoint(resume.step, moved, _with_buffers(state, buffers), resume.losses, resume.metrics, settings)
+
+
+def _on_these_ranks(resume: Checkpoint, sums: Sums) -> Checkpoint:
+    """Return a checkpoint with this rank's parts of whole arrays, and its share of the optimizer's state."""
+    layout, then = sums.layout, resume.layout
+    if then is not None and dict(then.placements) != dict(layout.placements):
+        raise InvalidValueError(
+            "the checkpoint lies on another grid of ranks; save it with sci.io.save(path, checkpoint, comm=), and load "
+            "it for this one with sci.io.load(path, layout=)"
+        )
+    parameters, state = flatten_tree(resume.parameters), resume.optimizer
+    if then is None and layout.is_cut:
+        parameters = layout.own(parameters)
+        state = {k: dict(g) if k == BUFFERS else layout.own(g) for k, g in state.items()}
+    if then is not None and then.sharded and not layout.sharded:
+        raise InvalidValueError(
+            "the checkpoint has the optimizer's state in shards, and the training goes on with shard=False; expected "
+            "shard=True, or the checkpoint saved by sci.io.save and loaded again"
+        )
+    if layout.sharded and not (then is not None and then.sharded):
+        state = {k: dict(g) if k in (AVERAGE, BEST, BUFFERS) else sums.stepped(g) for k, g in state.items()}
+    return replace(resume, parameters=dict(parameters), optimizer=state, layout=None)
 
 
 def _with_buffers(state: State, buffers: Mapping[str, Array]) -> State:

@@ -10,28 +10,16 @@ from typing import Any, Literal
 import numpy as np
 
 from sci.arguments import collective_entry, entry
-from sci.backend import Array, Device, namespace
-from sci.distributed import (
-    Deferred,
-    abort_on_error,
-    agreed,
-    allgather_rows,
-    allreduce_sum,
-    broadcast,
-    rank_of,
-    sample,
-    size,
-    split,
-)
+from sci.backend import Array, Device
+from sci.distributed import abort_on_error, agreed, allgather_rows, allreduce_sum, broadcast, rank_of, size, split
 from sci.errors import DecompositionError, InvalidValueError
-from sci.nn import initial_normal
-from sci.sequence.checks import kept_labels
-from sci.sequence.megatron.pipeline import run_pipeline
+from sci.nn import ModelState, ParameterLayout, Placement, initial_normal
 from sci.sequence.megatron.rank_grid import RankGrid
-from sci.sequence.megatron.schedules import PipelineKind, pipeline_schedule
+from sci.sequence.megatron.schedules import PipelineKind
 from sci.sequence.models.decoding import Decoder
 from sci.sequence.models.generation import Rule, continued, tokens_of
-from sci.sequence.models.layers import Recompute, recompute_by_layer
+from sci.sequence.models.grid_loss import agree_on_copies, grid_loss, passes_made
+from sci.sequence.models.layers import Recompute
 from sci.sequence.models.stages import Passes
 
 __all__ = ["ParallelTransformer"]
@@ -119,15 +107,87 @@ class ParallelTransformer:
             shapes |= {f"{layer}.mlp.down": (w, f), f"{layer}.mlp.down_bias": (w,)}
         return {**shapes, "head": (self.vocabulary, w)}
 
+    @property
+    def layout(self) -> ParameterLayout:
+        """How the parameters lie on the grid: what `sci.nn.train` and `sci.io` follow.
+
+        Rows of q, k, v, up, embedding and head are cut over tensor ranks, columns of o and down; biases after a sum are
+        whole on each. A layer belongs to one stage. Data and sequence ranks are replicas.
+        """
+        placements = {name: self._placement(name, shape) for name, shape in self._shapes().items()}
+        return ParameterLayout(placements, self.grid.comm, self.grid.replicas)
+
     def own(self, whole: Mapping[str, Array]) -> dict[str, Array]:
-        """Return this rank's part of parameters (or gradients) of the whole model.
+        """Return this rank's part of parameters (or gradients) of the whole model, as `layout` says (not collective).
+
+        Raises
+        ------
+        InvalidValueError, ShapeError
+        """
+        return self.layout.own(whole)
+
+    def to_state(self, parameters: Mapping[str, Array]) -> ModelState:
+        """Return this rank's parts of the model as `sci.io.save` stores them: whole arrays, in one file."""
+        layout = self.layout
+        layout.check(parameters)
+        return ModelState("ParallelTransformer", self.described(), dict(parameters), layout=layout)
+
+    def described(self) -> dict[str, Any]:
+        """Return the sizes and choices of the whole model, which do not depend on the grid."""
+        names = ("width", "heads", "layers", "hidden", "vocabulary", "attention")
+        return {name: getattr(self, name) for name in names}
+
+    @collective_entry
+    def loss(
+        self,
+        variables: Mapping[str, Array],
+        batch: Array,
+        *,
+        microbatches: int = 1,
+        schedule: PipelineKind = "1f1b",
+        recompute: Recompute | Sequence[Recompute] = "none",
+        activations: Literal["bfloat16"] | None = None,
+    ) -> Any:
+        """Return the mean cross-entropy of every next token, on all ranks: the loss for `sci.nn.train`.
+
+        Parameters
+        ----------
+        variables : mapping
+            This rank's parameters as variables; as arrays, forward passes run alone.
+        batch, microbatches, schedule, recompute, activations
+            As in `loss_and_gradients`.
+
+        Returns
+        -------
+        scalar array or variable
+
+        Raises
+        ------
+        DecompositionError, InvalidValueError, ShapeError
+            On every rank.
 
         Notes
         -----
-        Not collective. Rows of q, k, v, up, embedding and head are cut over tensor ranks, columns of o and down; biases
-        after a sum are whole on each.
+        Collective over the grid. Gradients are this rank's shares, which `train(..., layout=model.layout)` sums over
+        the replicas.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from sci.nn import Adam, train
+        >>> from sci.sequence import ParallelTransformer, TextWindows, rank_grid
+        >>> model = ParallelTransformer(8, 2, 2, 16, 256, rank_grid(None))
+        >>> windows = TextWindows(b"to be or not to be, that is the question", 8)
+        >>> options = {"optimizer": Adam(0.01), "epochs": 20, "batch_size": 4, "layout": model.layout}
+        >>> done = train(model.loss, model.own(model.whole(0)), windows, **options)
+        >>> bool(done.losses[-1] < 0.7 * done.losses[0])
+        True
         """
-        return {n: self._cut(n, p) for n, p in whole.items() if self._is_own(n)}
+        options: Any = {"microbatches": microbatches, "schedule": schedule, "recompute": recompute}
+        options["activations"] = activations
+        names = tuple(variables)
+        arrays = (variables[n] for n in names)
+        return grid_loss(*arrays, model=self, names=names, batch=batch, options=options)
 
     @collective_entry
     def loss_and_gradients(
@@ -149,7 +209,8 @@ class ParallelTransformer:
         batch : (batch, n + 1) integer array
             The whole batch, on all ranks; each takes its rows, and its run of the tokens.
         microbatches : int
-            Parts of a data rank's rows; data ranks x microbatches divide the batch.
+            Parts of a data rank's rows. A batch is filled up to a multiple of data ranks x microbatches by rows that do
+            not count.
         schedule : {"gpipe", "1f1b", "interleaved", "zb-h1", "zb-h2"}
         recompute : {"none", "attention", "feedforward", "block"}, or one for each layer
             What a backward pass computes a second time, with its messages, in the place of keeping it.
@@ -175,28 +236,10 @@ class ParallelTransformer:
         two all-reduces per layer and pass among tensor ranks, keys and values (or states) among sequence ranks, and one
         all-reduce of all gradients among replicas.
         """
-        grid, comm = self.grid, self.grid.comm
-        with agreed(comm, "ParallelTransformer.loss_and_gradients") as agreement:
-            self._check(batch, size(grid.data) * microbatches)
-            plan = pipeline_schedule(schedule, size(grid.pipeline), microbatches, self.chunks)
-            again = recompute_by_layer(recompute, self.layers)
-            agreement.same(batch=batch, microbatches=microbatches, schedule=schedule, recompute=recompute)
-            agreement.same(activations=activations)
-            agreement.same(width=self.width, heads=self.heads, layers=self.layers, hidden=self.hidden)
-            agreement.same(vocabulary=self.vocabulary, attention=self.attention, chunks=self.chunks)
-            agreement.same(cut_tokens=self.cut_tokens)
-            self._require_own(parameters)
-        self._agree_on_replicas(parameters, "loss_and_gradients")
-        rows = batch[split(batch.shape[0], grid.data)]
-        step = rows.shape[0] // microbatches
-        pieces = [rows[i * step : (i + 1) * step] for i in range(microbatches)]
-        halved, total = schedule in ("zb-h1", "zb-h2"), batch.shape[0] * (batch.shape[1] - 1)
-        work = Passes(self, parameters, pieces, total, halved, again, activations)
-        shape = (step, self._tokens_between(batch.shape[1] - 1), self.width)
-        with abort_on_error(comm):
-            passes = (work.forward, work.backward, work.weight)
-            run_pipeline(plan, *passes, shape=shape, dtype=work.dtype, xp=work.xp, comm=grid.pipeline)
-            return self._reduced(work)
+        options: Any = {"microbatches": microbatches, "schedule": schedule, "recompute": recompute}
+        options["activations"] = activations
+        work = passes_made(self, parameters, batch, "ParallelTransformer.loss_and_gradients", **options)
+        return self._reduced(work)
 
     @collective_entry
     def generate(
@@ -253,8 +296,8 @@ class ParallelTransformer:
                 )
             agreement.same(prompt=tokens, n=n, rule=rule, chunks=self.chunks, attention=self.attention)
             agreement.same(model=[self.width, self.heads, self.layers, self.hidden, self.vocabulary])
-            self._require_own(parameters)
-        self._agree_on_replicas(parameters, "generate")
+            self.layout.check(parameters)
+        agree_on_copies(self, parameters, "ParallelTransformer.generate")
         rows = split(tokens.shape[0], grid.data)
 
         def agree(drawn: np.ndarray) -> np.ndarray:
@@ -266,31 +309,6 @@ class ParallelTransformer:
             made = continued(Decoder(self, parameters), tokens[rows], n, rule, rows.start, agree)
             found: np.ndarray = allgather_rows(made, grid.data)
             return found
-
-    def _require_own(self, parameters: Mapping[str, Array]) -> None:
-        """Raise unless parameters are those of this rank by name."""
-        missing = sorted({n for n in self._shapes() if self._is_own(n)} ^ set(parameters))
-        if missing:
-            raise InvalidValueError(
-                f"the parameters {', '.join(missing)} are missing or unknown on this rank; expected those of `own`"
-            )
-
-    def _agree_on_replicas(self, parameters: Mapping[str, Array], name: str) -> None:
-        """Compare parameters over ranks with copies: all of them over replicas, whole ones over tensor ranks."""
-        whole, work = {n: p for n, p in parameters.items() if n.endswith(_WHOLE)}, Deferred()
-        for comm, held in ((self.grid.replicas, parameters), (self.grid.tensor, whole)):
-            if size(comm) > 1:
-                with work, agreed(comm, f"ParallelTransformer.{name}") as agreement:
-                    agreement.same(**{f"the parameter {n}": sample(p) for n, p in held.items()})
-        work.settle(self.grid.comm, f"ParallelTransformer.{name}")
-
-    def _check(self, batch: Array, parts: int) -> None:
-        if batch.ndim != 2 or batch.dtype.kind not in "iu" or batch.shape[1] < 2 or batch.shape[0] % parts:
-            raise DecompositionError(
-                f"a batch {batch.shape} of {batch.dtype} on data ranks x microbatches = {parts}; expected "
-                "(batch, n + 1) integers, and a multiple of that many rows"
-            )
-        kept_labels(batch, self.vocabulary, None)
 
     def _reduced(self, work: Passes) -> tuple[float, dict[str, Array]]:
         """Sum the losses and gradients of the replicas, and broadcast the loss to all stages."""
@@ -322,16 +340,16 @@ class ParallelTransformer:
             return (0 if name == "embedding" else last) in stages
         return any(int(name.partition(".")[0]) in self._layers_of(stage) for stage in stages)
 
-    def _cut(self, name: str, array: Array) -> Array:
-        tensor, last = self.grid.tensor, name.rpartition(".")[2]
+    def _placement(self, name: str, shape: tuple[int, ...]) -> Placement:
+        tensor, last, held = self.grid.tensor, name.rpartition(".")[2], self._is_own(name)
         if last in _WHOLE:
-            return array
-        heads = split(self.heads, tensor)
-        d = self.width // self.heads
-        of_heads = slice(heads.start * d, heads.stop * d)
-        rows = {"q": of_heads, "k": of_heads, "v": of_heads, "o": of_heads}
-        part = rows.get(last) or split(self.hidden if last in ("up", "up_bias", "down") else self.vocabulary, tensor)
-        return namespace(array).ascontiguousarray(array[:, part] if last in ("o", "down") else array[part])
+            return Placement(shape, held=held, first=rank_of(tensor) == 0)
+        axis = 1 if last in ("o", "down") else 0
+        if last in ("q", "k", "v", "o"):
+            heads, d = split(self.heads, tensor), self.width // self.heads
+            return Placement(shape, axis, heads.start * d, heads.stop * d, held)
+        part = split(shape[axis], tensor)
+        return Placement(shape, axis, part.start, part.stop, held)
 
     def _tokens_between(self, n: int) -> int:
         """Return the tokens of this rank's activations between stages."""

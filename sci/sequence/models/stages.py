@@ -18,7 +18,10 @@ from sci.sequence.megatron.tensor_parallel import column_linear, parallel_attent
 from sci.sequence.megatron.vocabulary import vocabulary_cross_entropy, vocabulary_embedding
 from sci.sequence.models.layers import Recompute, residual_block, simple_rms_norm, transnormer_decays
 
-__all__ = ["Passes", "StageLayers"]
+__all__ = ["PADDING", "Passes", "StageLayers"]
+
+PADDING = -1
+"""A token of rows that only fill up a batch: it is read as 0, and its loss does not count."""
 
 
 class StageLayers:
@@ -120,24 +123,37 @@ class Passes(StageLayers):
 
     def forward(self, chunk: int, microbatch: int, x: Array | None) -> tuple[Any, Any]:
         """Run the layers of a stage, from the tokens at the first, to the loss at the last."""
-        model = self.model
-        stage = model._stages()[chunk]
+        stage = self.model._stages()[chunk]
         tape = Tape(keeper_of(self.activations))
         start = None if x is None else tape.watch(x)
         # What is computed from late variables alone is late too: at the first stage the table takes the input's place.
         variables = {n: tape.watch(p, late=self.halved and n != "embedding") for n, p in self.parameters.items()}
-        part = split(self.pieces[microbatch].shape[1] - 1, model.grid.sequence)
-        y: Any = start
-        if stage == 0:
-            y = self.embedded(variables, self.pieces[microbatch][:, :-1][:, part], part)
-        for layer in model._layers_of(stage):
-            y = self.block(variables, layer, y, self._attend, self.again[layer])
+        y = self._stage(stage, microbatch, variables, start)
         if stage == self.last:
-            labels = self.pieces[microbatch][:, 1:][:, part]
-            settings = {"vocabulary": model.vocabulary, "total": self.total, "comm": model.grid.tensor}
-            y = vocabulary_cross_entropy(self.logits(variables, y), labels, **settings)
             self.loss += float(y.value)
         return y.value, (variables, start, y)
+
+    def value(self, stage: int, microbatch: int, x: Array | None) -> Array:
+        """Return the output of a stage without what a backward pass needs; add up the loss at the last."""
+        y: Array = self._stage(stage, microbatch, self.parameters, x)
+        if stage == self.last:
+            self.loss += float(y)
+        return y
+
+    def _stage(self, stage: int, microbatch: int, weights: Mapping[str, Any], x: Any) -> Any:
+        """Return the activations after a stage; after the last one the share of the loss."""
+        model, piece = self.model, self.pieces[microbatch]
+        part = split(piece.shape[1] - 1, model.grid.sequence)
+        y: Any = x
+        if stage == 0:
+            y = self.embedded(weights, self.xp.maximum(piece[:, :-1][:, part], 0), part)
+        for layer in model._layers_of(stage):
+            y = self.block(weights, layer, y, self._attend, self.again[layer])
+        if stage < self.last:
+            return y
+        settings = {"vocabulary": model.vocabulary, "total": self.total, "comm": model.grid.tensor}
+        labels = piece[:, 1:][:, part]
+        return vocabulary_cross_entropy(self.logits(weights, y), labels, ignore_index=PADDING, **settings)
 
     def backward(self, chunk: int, microbatch: int, dout: Array | None, residuals: Any) -> Any:
         """Unwind the tape of a stage; where the schedule halves it, as far as its input needs, with what is left."""

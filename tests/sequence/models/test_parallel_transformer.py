@@ -22,8 +22,8 @@ def test_grids_and_models_that_do_not_fit():
     with pytest.raises(InvalidValueError, match="heads that divide"):
         ParallelTransformer(8, 3, 2, 8, 11, grid)
     model = ParallelTransformer(8, 2, 2, 8, 11, grid)
-    with pytest.raises(DecompositionError, match="multiple of that many rows"):
-        model.loss_and_gradients(model.whole(0), np.zeros((3, 5), int), microbatches=2)
+    with pytest.raises(DecompositionError, match="expected \\(batch, n \\+ 1\\) integers"):
+        model.loss_and_gradients(model.whole(0), np.zeros((3, 1), int))
     with pytest.raises(InvalidValueError, match="outside of the vocabulary"):
         model.loss_and_gradients(model.whole(0), np.full((2, 5), 11))
 
@@ -38,3 +38,14 @@ def test_gradients_against_central_differences(attention):
         direction = rng.normal(size=p.shape)
         plus, minus = (model.loss_and_gradients({**whole, name: p + s * 1e-5 * direction}, batch)[0] for s in (1, -1))
         np.testing.assert_allclose((gradients[name] * direction).sum(), (plus - minus) / 2e-5, rtol=1e-5, atol=1e-9)
+
+
+def test_rows_that_fill_up_a_batch_do_not_count():
+    model = ParallelTransformer(8, 2, 2, 6, 11, rank_grid(None))
+    whole, batch = model.whole(3, dtype=np.float64), np.random.default_rng(0).integers(0, 11, (3, 7))
+    loss, gradients = model.loss_and_gradients(whole, batch)
+    filled, others = model.loss_and_gradients(whole, batch, microbatches=2)
+    assert filled == pytest.approx(loss, rel=1e-14)
+    for name, gradient in gradients.items():
+        np.testing.assert_allclose(others[name], gradient, rtol=1e-12, atol=1e-15)
+    assert float(model.loss(whole, batch, microbatches=2)) == filled
