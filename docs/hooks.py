@@ -73,7 +73,7 @@ def public_names(room: str) -> dict[str, str]:
     tree = ast.parse(Path(module.__file__ or "").read_text())
     origins = {
         alias.asname or alias.name: f"{node.module}.{alias.name}"
-        for node in tree.body
+        for node in ast.walk(tree)  # also those for type checkers alone
         if isinstance(node, ast.ImportFrom)
         for alias in node.names
     }

@@ -5,7 +5,8 @@ from importlib import import_module
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
-import sci.io.codecs.table  # noqa: F401  where the codecs are
+import sci.io.codecs.table  # where the codecs are
+import sci.io.core.registry
 from sci.io.core.datasets import read_array, read_text, write_array, write_text
 from sci.io.core.hdf5 import read_header
 from sci.io.core.header import SCHEMA_VERSION, Header
@@ -176,7 +177,7 @@ _IMPORT_OF = {name: imported for imported, names in _LATER for name in names.spl
 def __getattr__(name: str) -> Any:
     if name not in _IMPORT_OF:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    found = getattr(_IMPORT_OF[name](), name)
+    found = getattr(sci.io.core.registry.late(_IMPORT_OF[name]), name)
     globals()[name] = found
     return found
 

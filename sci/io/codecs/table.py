@@ -8,7 +8,7 @@ from __future__ import annotations
 from importlib import import_module
 
 from sci.io.core.datasets import unpack_with
-from sci.io.core.registry import codecs_in
+from sci.io.core.registry import codecs_in, late
 
 __all__: list[str] = []
 
@@ -46,4 +46,4 @@ codecs_in(
     "atomistic_potential vector_quantizer model fno tfno sfno uno checkpoint weight_deltas",
     "nn fields operators solvers sequence atomistic compression",
 )
-unpack_with(lambda: import_module("sci.io.codecs.compressed.arrays").unpacked)
+unpack_with(lambda: late(lambda: import_module("sci.io.codecs.compressed.arrays")).unpacked)

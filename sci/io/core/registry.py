@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields, is_dataclass
 from types import ModuleType
@@ -20,6 +21,7 @@ __all__ = [
     "kind_named",
     "kind_of",
     "kinds",
+    "late",
     "read_member",
     "size_of",
     "write_member",
@@ -132,6 +134,16 @@ class _Unread(NamedTuple):
 _BY_NAME: dict[str, Kind] = {}
 _BY_CLASS: dict[type, Kind] = {}
 _UNREAD: list[_Unread] = []
+_IMPORTING = threading.RLock()
+
+
+def late(imported: Callable[[], ModuleType]) -> ModuleType:
+    """Import a module when it is needed, one thread at a time.
+
+    Python gives a thread half a module where two threads import a circle of modules at once.
+    """
+    with _IMPORTING:
+        return imported()
 
 
 def codecs_in(imported: Callable[[], ModuleType], kinds: str, rooms: str = "") -> None:
@@ -203,12 +215,12 @@ def codec(
     """
     if not kind.isidentifier():
         raise InvalidValueError(f"kind is {kind!r}; expected letters, digits and '_'")
+    ours = any(kind in unread.kinds for unread in _UNREAD)  # its module is being imported just now
     for name in (kind, *old_names):
-        if (taken := _of_name(name)) is not None:
+        if (taken := _BY_NAME.get(name) if ours else _of_name(name)) is not None:
             raise InvalidValueError(
                 f"the kind {name!r} is that of {_full_name(taken.cls)}; choose another name for {_full_name(cls)}"
             )
-    ours = any(kind in unread.kinds for unread in _UNREAD)  # its module is being imported just now
     stored = _BY_CLASS.get(cls) if ours else _of_class(cls)
     if stored is not None:
         raise InvalidValueError(f"{_full_name(cls)} is stored as kind {stored.name!r}; expected one codec")
@@ -234,7 +246,7 @@ def kinds() -> Mapping[str, Kind]:
     Imports the modules of all codecs, and with them most of the library.
     """
     for unread in _UNREAD:
-        unread.imported()
+        late(unread.imported)
     return {entry.name: entry for entry in _BY_CLASS.values()}
 
 
@@ -262,7 +274,7 @@ def _of_name(name: str) -> Kind | None:
     """Return the kind of a name, after the import of its codec."""
     for unread in _UNREAD:
         if name in unread.kinds:
-            unread.imported()
+            late(unread.imported)
     return _BY_NAME.get(name)
 
 
@@ -273,7 +285,7 @@ def _of_class(cls: type) -> Kind | None:
         if cls in _BY_CLASS:
             break
         if room in unread.rooms:
-            unread.imported()
+            late(unread.imported)
     return _BY_CLASS.get(cls)
 
 

@@ -43,3 +43,24 @@ def test_one_kind_imports_only_the_rooms_that_it_is_about(code: str, present: st
     rooms = _rooms_after(code)
     assert set(present.split()) <= rooms
     assert not set(absent.split()) & rooms
+
+
+def test_threads_may_need_their_first_codecs_at_once() -> None:
+    code = (
+        "import random, threading, sci.io\n"
+        "from sci.io.core import registry\n"
+        "names, failed, start = [n for u in registry._UNREAD for n in u.kinds], [], threading.Barrier(8)\n"
+        "def run(seed):\n"
+        "    mine = random.Random(seed).sample(names, len(names))\n"
+        "    start.wait()\n"
+        "    try:\n"
+        "        sci.io.SmokeRun if seed % 2 else sci.io.compress_file\n"
+        "        [registry.kind_named(name) for name in mine]\n"
+        "    except BaseException as error:\n"
+        "        failed.append(error)\n"
+        "threads = [threading.Thread(target=run, args=(seed,)) for seed in range(8)]\n"
+        "[thread.start() for thread in threads], [thread.join() for thread in threads]\n"
+        "print(failed)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60)
+    assert done.stdout == "[]\n"
