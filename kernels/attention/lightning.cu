@@ -10,56 +10,9 @@
 // 17.4 kflop for 1 KiB, so the limit is arithmetic. A row of S is W native vectors and R rows of q share
 // each, 12 sums in all, which hides the latency of the multiplier. What the chunk after next will touch is fetched
 // meanwhile, a column of it beside each column's arithmetic: all 96 lines at once would stall the processor.
-#include "host.h"
+#include "attention/rows.h"
 
 constexpr i64 CHECKS = 64;  // a row of checks: at least the lanes of a vector
-
-#if defined(__AVX512F__)
-#define SCI_ROW_BYTES 64
-#elif defined(__AVX__)
-#define SCI_ROW_BYTES 32
-#else
-#define SCI_ROW_BYTES 16
-#endif
-
-template <typename T>
-struct Lane {
-    typedef T Row __attribute__((vector_size(SCI_ROW_BYTES)));
-    static constexpr int N = SCI_ROW_BYTES / int(sizeof(T));
-};
-
-template <typename T, bool FULL>
-SCI_DEVICE typename Lane<T>::Row row_of(const T* p, const i64 left) {
-    typename Lane<T>::Row x = {};
-    if (FULL) {
-        __builtin_memcpy(&x, p, sizeof x);
-    } else {
-        for (int l = 0; l < Lane<T>::N; ++l) x[l] = l < left ? p[l] : T(0);
-    }
-    return x;
-}
-
-template <typename T, bool FULL>
-SCI_DEVICE void put_row(T* p, const typename Lane<T>::Row x, const i64 left) {
-    if (FULL) {
-        __builtin_memcpy(p, &x, sizeof x);
-    } else {
-        for (int l = 0; l < Lane<T>::N; ++l)
-            if (l < left) p[l] = x[l];
-    }
-}
-
-template <typename T>
-SCI_DEVICE T row_total(const typename Lane<T>::Row x) {
-    T s[Lane<T>::N];
-    __builtin_memcpy(s, &x, sizeof x);
-    SCI_UNROLL
-    for (int half = Lane<T>::N / 2; half > 0; half /= 2) {
-        SCI_UNROLL
-        for (int l = 0; l < half; ++l) s[l] += s[l + half];
-    }
-    return s[0];
-}
 
 template <typename T, int C>
 SCI_DEVICE void score(const T* q, const T* k, const i64 stride, const i64 d, const T* power, T* scores) {

@@ -4,6 +4,7 @@ from sci.sequence.attention.cache import KeyValueCache
 from sci.sequence.attention.cost import AttentionCost, attention_cost
 from sci.sequence.attention.linformer import linformer_attention
 from sci.sequence.attention.softmax import softmax_attention
+from sci.sequence.gated.attention import gated_linear_attention, gated_linear_step
 from sci.sequence.higher_order.polynomial import polynomial_degree, polynomial_rank
 from sci.sequence.higher_order.tensor_attention import tensor_attention
 from sci.sequence.higher_order.triples import triples
@@ -19,7 +20,7 @@ from sci.sequence.megatron.tensor_parallel import column_linear, parallel_attent
 from sci.sequence.megatron.throughput import LanguageModelSize, pipeline_bytes, tensor_parallel_bytes, training_days
 from sci.sequence.megatron.vocabulary import vocabulary_cross_entropy, vocabulary_embedding
 from sci.sequence.models.layers import (
-    gated_linear_attention,
+    transnormer_attention,
     gated_unit,
     lrpe,
     simple_rms_norm,
@@ -46,6 +47,7 @@ __all__ = [
     "attention_cost",
     "column_linear",
     "gated_linear_attention",
+    "gated_linear_step",
     "gated_unit",
     "lightning_attention",
     "lightning_step",
@@ -70,6 +72,7 @@ __all__ = [
     "tensor_parallel_bytes",
     "token_loss",
     "training_days",
+    "transnormer_attention",
     "transnormer_decays",
     "triples",
     "vocabulary_cross_entropy",

@@ -234,6 +234,12 @@ def _patch_loss(comm: Any, cut: Any = CUT, x: Any = LARGE, factor: float = 1.0) 
     return operators.patch_loss(PATCHED, cut, comm)(parameters, (x, LARGE))
 
 
+def _gated(comm: Any, beta: bool = False, segments: bool = False, **options: Any) -> object:
+    q = np.ones((1, 2, 2))
+    rates, labels = np.full((1, 2), 0.5) if beta else None, np.zeros(2, int) if segments else None
+    return sequence.gated_linear_attention(q, q, q, q, rates, comm=comm, segments=labels, **options)
+
+
 def _lightning(comm: Any, decay: float = 1.0, **options: Any) -> object:
     q = np.ones((1, 4, 2))
     return sequence.lightning_attention(q, q, q, np.array([decay]), comm=comm, **options)
@@ -835,6 +841,11 @@ DIFFER: dict[str, Body] = {
     "gmres:restart": lambda c, odd, _: _cg(c, "gmres", restart=5 + odd),
     "fgmres:restart": lambda c, odd, _: _cg(c, "fgmres", restart=5 + odd),
     # sequences
+    "gated_linear_attention:beta": lambda c, odd, _: _gated(c, beta=bool(odd)),
+    "gated_linear_attention:segments": lambda c, odd, _: _gated(c, segments=bool(odd)),
+    "gated_linear_attention:final_state": lambda c, odd, _: _gated(c, final_state=bool(odd)),
+    "gated_linear_attention:method": lambda c, odd, _: _gated(c, method=("gather", "ring")[odd]),
+    "gated_linear_attention:state": lambda c, odd, _: _gated(c, state=np.full((1, 2, 2), float(odd))),
     "lightning_attention:learn_decay": lambda c, odd, _: _lightning(c, learn_decay=bool(odd)),
     "lightning_attention:final_state": lambda c, odd, _: _lightning(c, final_state=bool(odd)),
     "lightning_attention:method": lambda c, odd, _: _lightning(c, method=("gather", "ring")[odd]),

@@ -646,8 +646,16 @@ def _sequence() -> dict[str, Call]:
         "TransNormer.generate": call(MODEL.generate, b"ab", 2, temperature=1.0, top_k=3, top_p=0.9, seed=0),
         "attention_cost": call(sequence.attention_cost, 64, 2, 8, 4, method="ring"),
         "column_linear": call(sequence.column_linear, x, real(5, 4), real(5)),
-        "gated_linear_attention": call(sequence.gated_linear_attention, GATED, x, lambda q, k, v: v, heads=2, start=0),
+        "transnormer_attention": call(sequence.transnormer_attention, GATED, x, lambda q, k, v: v, heads=2, start=0),
         "gated_unit": call(sequence.gated_unit, {"v": real(5, 4), "u": real(5, 4), "o": real(4, 5)}, x),
+        "gated_linear_attention": call(
+            *(sequence.gated_linear_attention, Q, Q, Q, np.abs(Q), np.abs(Q[..., 0]), real(2, 3, 3)),
+            segments=np.zeros(Q.shape[-2], int),
+        ),
+        "gated_linear_step": call(
+            *(sequence.gated_linear_step, real(2, 3), real(2, 3), real(2, 3), np.array([0.1, 0.2])),
+            *(np.array([0.5, 0.2]), real(2, 3, 3)),
+        ),
         "lightning_attention": call(sequence.lightning_attention, Q, Q, Q, np.array([0.1, 0.2]), real(2, 3, 3)),
         "lightning_step": call(sequence.lightning_step, real(2, 3), real(2, 3), real(2, 3), np.array([0.1, 0.2])),
         "linformer_attention": call(sequence.linformer_attention, Q, Q, Q, real(2, 4), real(2, 4), scale=1.0),

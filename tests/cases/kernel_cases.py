@@ -44,6 +44,7 @@ from sci.potentials.radial.kernels import GaussianSum
 from sci.potentials.radial.split import Split
 from sci.potentials.range_separated.bricks import axis_order, bricks_reference
 from sci.potentials.range_separated.short_range import ShortRange
+from sci.sequence.gated import kernel as gated
 from sci.sequence.linear_attention.kernel import run_recurrence
 from sci.tensor.boxes.expansion import BoxExpansion
 from sci.tensor.boxes.grid import BoxGrid, Tiles
@@ -234,6 +235,28 @@ def _adam(rng: np.random.Generator, dtype: str, direction: int) -> Iterator[Pair
         yield _both(run)
 
 
+def _gated(rng: np.random.Generator, dtype: str, delta: int) -> Iterator[Pair]:
+    """A gate a token and a feature, some of 0; less than a step, whole steps and segments; any width of a vector."""
+    for n, d, e, g in ((0, 4, 4, 1), (1, 1, 1, 1), (5, 3, 2, 3), (64, 8, 16, 8), (133, 17, 37, 1), (200, 16, 33, 16)):
+        q, k = (rng.normal(size=(3, n, d)).astype(dtype) for _ in range(2))
+        k /= np.linalg.norm(k, axis=2, keepdims=True)
+        v, dout = (rng.normal(size=(3, n, e)).astype(dtype) for _ in range(2))
+        state, last = (rng.normal(size=(3, d, e)).astype(dtype) for _ in range(2))
+        gate = rng.uniform(size=(3, n, g)).astype(dtype)
+        gate[:, n // 2 : n // 2 + 1] = 0
+        beta = rng.uniform(size=(3, n)).astype(dtype) if delta else None
+
+        def run(q=q, k=k, v=v, dout=dout, state=state, last=last, gate=gate, beta=beta) -> np.ndarray:
+            out, news, states = gated.run_forward(q, k, v, gate, beta, state)
+            du, first = gated.run_adjoint(q, k, dout, gate, beta, last)
+            written = news if beta is None else beta[..., None] * news
+            erased = None if beta is None else -beta[..., None] * du
+            grads = gated.run_gradient(q, k, written, erased, dout, gate, states, last)
+            return np.concatenate([a.ravel() for a in (out, states, du, first, *grads)])
+
+        yield _both(run)
+
+
 def _lightning(rng: np.random.Generator, dtype: str, reverse: int) -> Iterator[Pair]:
     """Less than a chunk of tokens, whole chunks, segments and scans; columns below, at and above a vector's width."""
     for n, d, e in (
@@ -353,6 +376,9 @@ _BY_DTYPE: dict[str, Callable[..., Iterator[Pair]]] = {
     "activate": _activate,
     "adam": _adam,
     "lightning": _lightning,
+    "gated_forward": _gated,
+    "gated_adjoint": _gated,
+    "gated_gradient": _gated,
     "barycenter": bures_cases.barycenters,
     "polar_factor": bures_cases.polar_factors_of,
 }

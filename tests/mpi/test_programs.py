@@ -14,6 +14,7 @@ IN_TURN = {
     "attention.py": (1, 2, 3, 4),
     "attention_kinds.py": (1, 2, 3, 4),
     "attention_memory.py": (1, 2, 3, 4),
+    "gated.py": (1, 2, 3, 4),
     "lightning.py": (1, 2, 3, 4),
     "language_model.py": (1, 2, 3, 4),
     "megatron.py": (1, 2, 3, 4, 8),

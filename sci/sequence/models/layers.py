@@ -24,7 +24,7 @@ from sci.nn import (
 
 __all__ = [
     "Recompute",
-    "gated_linear_attention",
+    "transnormer_attention",
     "gated_unit",
     "lrpe",
     "recompute_by_layer",
@@ -220,9 +220,7 @@ def _join_heads(x: Any) -> Any:
 
 
 @entry
-def gated_linear_attention(
-    weights: Mapping[str, Array], x: Array, attend: Attend, *, heads: int, start: int = 0
-) -> Any:
+def transnormer_attention(weights: Mapping[str, Array], x: Array, attend: Attend, *, heads: int, start: int = 0) -> Any:
     """Return (norm(attend(swish(x Wq), swish(x Wk), x Wv)) * x Wu) Wo.
 
     Parameters
@@ -248,9 +246,9 @@ def gated_linear_attention(
     Examples
     --------
     >>> import numpy as np
-    >>> from sci.sequence import gated_linear_attention
+    >>> from sci.sequence import transnormer_attention
     >>> weights = {name: np.eye(4) for name in "qkvuo"}
-    >>> gated_linear_attention(weights, np.ones((1, 3, 4)), lambda q, k, v: v, heads=2).shape
+    >>> transnormer_attention(weights, np.ones((1, 3, 4)), lambda q, k, v: v, heads=2).shape
     (1, 3, 4)
     """
     q, k, v, gate = (linear(x, weights[name]) for name in ("q", "k", "v", "u"))

@@ -20,7 +20,7 @@ from sci.sequence.linear_attention.problem import LightningMethod
 from sci.sequence.models.generation import Rule, continued, tokens_of
 from sci.sequence.models.layers import (
     Recompute,
-    gated_linear_attention,
+    transnormer_attention,
     gated_unit,
     recompute_by_layer,
     residual_block,
@@ -393,7 +393,7 @@ class TransNormer:
         for layer in range(self.layers):
             mixer = functools.partial(attend, layer=layer)
             own = _named(weights, f"{layer}.attention.")
-            attention = functools.partial(gated_linear_attention, own, attend=mixer, heads=self.heads, start=start)
+            attention = functools.partial(transnormer_attention, own, attend=mixer, heads=self.heads, start=start)
             unit = functools.partial(gated_unit, _named(weights, f"{layer}.unit."))
             x = residual_block(x, attention, unit, again[layer] if again else "none")
         return linear(simple_rms_norm(x), weights["head"])

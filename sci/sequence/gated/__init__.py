@@ -1,0 +1,1 @@
+"""Gated linear recurrences: a decay a token and feature, and the delta rule."""

@@ -1,0 +1,135 @@
+"""The input of gated linear attention, checked and agreed upon by all ranks."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from sci.backend import Array, is_device_array, namespace, to_host
+from sci.distributed import Comm, agreed, allgather_rows, form, rank_of, size
+from sci.errors import DTypeError, InvalidValueError, ShapeError
+from sci.sequence.checks import check_choice, check_dtypes, working_dtype
+
+__all__ = ["GatedProblem", "agreed_gated_problem", "check_gated"]
+
+
+@dataclass(frozen=True)
+class GatedProblem:
+    """Flat arrays of one call: b sequences of this rank's n tokens, with the factors of the state at each token."""
+
+    q: Array
+    k: Array
+    v: Array
+    gate: Array
+    beta: Array | None
+    state: Array
+    method: str
+    comm: Comm
+    leading: tuple[int, ...]
+    decay_shape: tuple[int, ...]
+    dtype: Any
+    state_dtype: Any
+    """None where the caller passed no state."""
+
+    def flat(self, array: Array | None, like: Array) -> Array:
+        """Return a checked gradient in the shape and dtype of `like`; zeros for None."""
+        xp = namespace(like)
+        return xp.zeros_like(like) if array is None else xp.ascontiguousarray(array.reshape(like.shape), like.dtype)
+
+    def unflatten(self, array: Array) -> Array:
+        """Return (b, ...) with the leading axes of the arguments."""
+        return array.reshape(*self.leading, *array.shape[1:])
+
+
+def agreed_gated_problem(
+    q: Array,
+    k: Array,
+    v: Array,
+    decay: Array,
+    beta: Array | None,
+    state: Array | None,
+    segments: Array | None,
+    method: str,
+    comm: Comm,
+    final_state: bool,
+) -> GatedProblem:
+    """Check the arguments on all ranks, and return the problem; collective."""
+    with agreed(comm, "gated_linear_attention") as agreement:
+        check_gated(q, k, v, decay, beta, state)
+        check_choice(method, ("gather", "ring"), "method")
+        labels = None if segments is None else _labels(segments, q.shape)
+        agreement.same(q=form(q, free=[-2]), v=form(v, free=[-2]), method=method, device=is_device_array(q))
+        agreement.same(decay=decay.ndim, beta=beta is not None, state=state, final_state=final_state)
+        agreement.same(segments=None if labels is None else len(labels))
+    work, leading, (n, d), e = working_dtype(q.dtype), tuple(q.shape[:-2]), q.shape[-2:], v.shape[-1]
+    b, xp = math.prod(leading), namespace(q)
+    fq, fk, fv = (xp.ascontiguousarray(a.reshape(b, n, a.shape[-1]), dtype=work) for a in (q, k, v))
+    rates = None if beta is None else xp.ascontiguousarray(beta.reshape(b, n), dtype=work)
+    gate = xp.exp(-decay.astype(work)).reshape(b, n, d if decay.ndim == q.ndim else 1)
+    if labels is not None:
+        starts = xp.asarray(np.repeat(_starts(labels, comm), b // len(labels), axis=0))
+        gate = xp.where(starts[:, :, None], xp.zeros((), work), gate)
+    initial = xp.zeros((b, d, e), work) if state is None else xp.ascontiguousarray(state.reshape(b, d, e), dtype=work)
+    kept = None if state is None else state.dtype
+    return GatedProblem(
+        fq, fk, fv, xp.ascontiguousarray(gate), rates, initial, method, comm, leading, decay.shape, q.dtype, kept
+    )
+
+
+def check_gated(q: Array, k: Array, v: Array, decay: Array, beta: Array | None, state: Array | None) -> None:
+    """Raise if the arguments of one rank do not fit.
+
+    Raises
+    ------
+    ShapeError, DTypeError, InvalidValueError, DeviceMismatchError
+    """
+    if q.ndim not in (3, 4) or k.shape != q.shape or v.shape[:-1] != q.shape[:-1] or 0 in (q.shape[-1], v.shape[-1]):
+        raise ShapeError(
+            f"q, k, v have shapes {q.shape}, {k.shape}, {v.shape}; expected (heads, n, d), (heads, n, d), "
+            "(heads, n, e), or these with a leading batch"
+        )
+    given = {"q": q, "k": k, "v": v, "decay": decay}
+    check_dtypes(given if beta is None else {**given, "beta": beta})
+    xp = namespace(q, decay, state)
+    if decay.shape not in (q.shape[:-1], q.shape):
+        raise ShapeError(f"decay has shape {decay.shape}; expected {q.shape[:-1]}, a number a token, or {q.shape}")
+    if not bool((decay >= 0).all()):
+        raise InvalidValueError("decay holds negative or NaN entries; expected 0 or more: the state keeps exp(-decay)")
+    if beta is not None and beta.shape != q.shape[:-1]:
+        raise ShapeError(f"beta has shape {beta.shape}; expected {q.shape[:-1]}, a number a token")
+    if beta is not None and not bool(xp.isfinite(beta).all()):
+        raise InvalidValueError("beta holds NaN or Inf; expected finite numbers, from 0 to 1 in most models")
+    expected = (*q.shape[:-2], q.shape[-1], v.shape[-1])
+    if state is not None and state.shape != expected:
+        raise ShapeError(f"state has shape {state.shape}; expected {expected}, (..., heads, d, e)")
+
+
+def _labels(segments: Array, shape: tuple[int, ...]) -> np.ndarray:
+    """Return the labels (rows, n) of documents, one row or one a batch entry."""
+    labels, fits = to_host(segments), [(shape[-2],), (shape[0], shape[-2])][: len(shape) - 2]
+    if labels.shape not in fits:
+        raise ShapeError(f"segments have shape {labels.shape}; expected {' or '.join(map(str, fits))}, a label a token")
+    if labels.dtype.kind not in "iu":
+        raise DTypeError(f"segments have dtype {labels.dtype}; expected integers")
+    return labels.reshape(-1, shape[-2]).astype(np.int64)
+
+
+def _starts(labels: np.ndarray, comm: Comm) -> np.ndarray:
+    """Return whether each token's label differs from that of the token before, which may lie on an earlier rank."""
+    rows, n = labels.shape
+    starts = np.zeros((rows, n), bool)
+    starts[:, 1:] = labels[:, 1:] != labels[:, :-1]
+    if size(comm) == 1:
+        return starts
+    own = np.zeros((1, 1 + rows), np.int64)
+    own[0, 0] = n
+    if n:
+        own[0, 1:] = labels[:, -1]
+    lasts = allgather_rows(own, comm)[: rank_of(comm)]
+    lasts = lasts[lasts[:, 0] > 0]
+    if n and len(lasts):
+        starts[:, 0] = labels[:, 0] != lasts[-1, 1:]
+    return starts

@@ -1,0 +1,17 @@
+"""The array form: chunks of matrix products, with gates of exactly 0."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from sci.sequence.gated.reference import forward_reference
+
+
+def test_a_gate_of_zero_starts_anew_bit_for_bit():
+    rng = np.random.default_rng(0)
+    q, k, v = (rng.normal(size=(1, 40, 3)) for _ in range(3))
+    gate, state = rng.uniform(size=(1, 40, 3)), rng.normal(size=(1, 3, 3))
+    gate[:, 16] = 0
+    out, _, states = forward_reference(q, k, v, gate, None, state)
+    alone, _, ends = forward_reference(q[:, 16:], k[:, 16:], v[:, 16:], gate[:, 16:], None, 0 * state)
+    assert np.array_equal(out[:, 16:], alone) and np.array_equal(states[:, -1], ends[:, -1])
