@@ -20,10 +20,10 @@ from sci.sequence.megatron.tensor_parallel import column_linear, parallel_attent
 from sci.sequence.megatron.throughput import LanguageModelSize, pipeline_bytes, tensor_parallel_bytes, training_days
 from sci.sequence.megatron.vocabulary import vocabulary_cross_entropy, vocabulary_embedding
 from sci.sequence.models.layers import (
-    transnormer_attention,
     gated_unit,
     lrpe,
     simple_rms_norm,
+    transnormer_attention,
     transnormer_decays,
 )
 from sci.sequence.models.parallel_transformer import ParallelTransformer

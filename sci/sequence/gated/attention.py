@@ -58,11 +58,9 @@ def _adjoints(work: Deferred, p: GatedProblem, g: Array, last: Array, maps: Any)
     xp, comm, several = namespace(g), p.comm, size(p.comm) > 1
 
     def run(leaving: Array) -> tuple[Array, Array]:
-        return _tried(
-            work,
-            lambda: run_adjoint(p.q, p.k, g, p.gate, p.beta, leaving),
-            lambda: (xp.zeros_like(g), xp.zeros_like(last)),
-        )
+        with work:
+            return run_adjoint(p.q, p.k, g, p.gate, p.beta, leaving)
+        return xp.zeros_like(g), xp.zeros_like(last)
 
     if several and p.method == "gather":
         own = everyone(run(xp.zeros_like(last))[1], comm)

@@ -88,7 +88,7 @@ def forward_reference(
     q: Array, k: Array, v: Array, gate: Array, beta: Array | None, state: Array
 ) -> tuple[Array, Array, Array]:
     """Do what `run_forward` does: the WY form of the delta rule in each chunk, and matrix products."""
-    xp, (b, n, d), e = namespace(q), q.shape, v.shape[2]
+    xp, (_b, n, _d), _e = namespace(q), q.shape, v.shape[2]
     out, news, states = xp.empty_like(v), v if beta is None else xp.empty_like(v), []
     for part in _chunks(n, gate):
         if part.start % SEGMENT == 0:

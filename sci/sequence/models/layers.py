@@ -24,12 +24,12 @@ from sci.nn import (
 
 __all__ = [
     "Recompute",
-    "transnormer_attention",
     "gated_unit",
     "lrpe",
     "recompute_by_layer",
     "residual_block",
     "simple_rms_norm",
+    "transnormer_attention",
     "transnormer_decays",
 ]
 

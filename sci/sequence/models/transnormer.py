@@ -20,11 +20,11 @@ from sci.sequence.linear_attention.problem import LightningMethod
 from sci.sequence.models.generation import Rule, continued, tokens_of
 from sci.sequence.models.layers import (
     Recompute,
-    transnormer_attention,
     gated_unit,
     recompute_by_layer,
     residual_block,
     simple_rms_norm,
+    transnormer_attention,
     transnormer_decays,
 )
 from sci.sequence.models.text import token_loss

@@ -9,13 +9,15 @@ from sci.errors import DTypeError, ShapeError
 from sci.sequence.gated.problem import agreed_gated_problem, check_gated
 
 
-def problem(segments, q=np.ones((2, 4, 3))):
+def problem(segments):
+    q = np.ones((2, 4, 3))
     return agreed_gated_problem(q, q, q, q, None, None, segments, "gather", None, True)
 
 
 def test_gates_are_zero_where_a_document_starts_and_not_at_the_first_token():
     gate = problem(np.array([3, 3, 1, 3])).gate
-    assert (gate[:, [2, 3]] == 0).all() and np.allclose(gate[:, :2], np.exp(-1))
+    assert (gate[:, [2, 3]] == 0).all()
+    assert np.allclose(gate[:, :2], np.exp(-1))
 
 
 def test_labels_of_a_wrong_shape_or_dtype_are_refused():
