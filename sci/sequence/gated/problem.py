@@ -114,7 +114,7 @@ def _labels(segments: Array, shape: tuple[int, ...]) -> np.ndarray:
         raise ShapeError(f"segments have shape {labels.shape}; expected {' or '.join(map(str, fits))}, a label a token")
     if labels.dtype.kind not in "iu":
         raise DTypeError(f"segments have dtype {labels.dtype}; expected integers")
-    return labels.reshape(-1, shape[-2]).astype(np.int64)
+    return labels[None].astype(np.int64) if labels.ndim == 1 else labels.astype(np.int64)
 
 
 def _starts(labels: np.ndarray, comm: Comm) -> np.ndarray:
