@@ -29,7 +29,7 @@ def _tried(work: Deferred, run: Callable[[], Any], otherwise: Callable[[], Any])
 
 
 def _states(work: Deferred, p: GatedProblem, final: bool) -> tuple[tuple[Array, Array, Array], Array | None, Any]:
-    """Return what `run_forward` returns on this rank, the state after all tokens, and the maps of all ranks."""
+    """Return outputs and states of this rank, the state after all tokens, and the maps of all ranks."""
     xp, comm, several = namespace(p.q), p.comm, size(p.comm) > 1
     delta, (b, d, e) = p.beta is not None, p.state.shape
     maps, entering, end = None, p.state, None

@@ -118,7 +118,7 @@ def _labels(segments: Array, shape: tuple[int, ...]) -> np.ndarray:
 
 
 def _starts(labels: np.ndarray, comm: Comm) -> np.ndarray:
-    """Return whether each token's label differs from that of the token before, which may lie on an earlier rank."""
+    """Mark tokens whose label differs from that of the token before, which may lie on an earlier rank."""
     rows, n = labels.shape
     starts = np.zeros((rows, n), bool)
     starts[:, 1:] = labels[:, 1:] != labels[:, :-1]

@@ -1,4 +1,4 @@
-"""What a rank does to a state that enters it: a linear map and a sum, gathered by all ranks and folded."""
+"""The linear map and the sum by which a rank changes the state that enters it, gathered and folded by all ranks."""
 
 from __future__ import annotations
 

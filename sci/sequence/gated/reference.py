@@ -1,4 +1,4 @@
-"""Gated recurrences in array calls, chunk by chunk: what devices run, and the reference of the compiled kernels.
+"""Gated recurrences in array calls, chunk by chunk, for devices and as the reference of the compiled kernels.
 
 Between tokens s < t of a chunk a feature decays by the product of the gates after s, up to t. It is the exponential of
 a difference of running sums of logarithms, never more than 0; gates of exactly 0 are counted apart, so that no infinity
@@ -87,7 +87,7 @@ def _solved(pairs: Array, beta: Array, right: Array) -> Array:
 def forward_reference(
     q: Array, k: Array, v: Array, gate: Array, beta: Array | None, state: Array
 ) -> tuple[Array, Array, Array]:
-    """Do what `run_forward` does: the WY form of the delta rule in each chunk, and matrix products."""
+    """Reference of the kernel `gated_forward`: the WY form of the delta rule in each chunk, and matrix products."""
     xp, (_b, n, _d), _e = namespace(q), q.shape, v.shape[2]
     out, news, states = xp.empty_like(v), v if beta is None else xp.empty_like(v), []
     for part in _chunks(n, gate):
@@ -106,7 +106,7 @@ def forward_reference(
 def adjoint_reference(
     q: Array, k: Array, dout: Array, gate: Array, beta: Array | None, last: Array
 ) -> tuple[Array, Array]:
-    """Do what `run_adjoint` does, chunk by chunk from the end."""
+    """Reference of the kernel `gated_adjoint`, chunk by chunk from the end."""
     xp = namespace(q)
     written = xp.empty_like(dout)
     for part in reversed(_chunks(q.shape[1], gate)):
@@ -123,7 +123,7 @@ def adjoint_reference(
 def gradient_reference(
     q: Array, k: Array, u: Array, w: Array | None, dout: Array, gate: Array, states: Array, last: Array
 ) -> tuple[Array, Array, Array]:
-    """Do what `run_gradient` does: the gradient of a gate is the sum of the pairs that cross it.
+    """Reference of the kernel `gated_gradient`: the gradient of a gate is the sum of the pairs that cross it.
 
     From one token to the next these sums change by pairs of that token with others, never with itself.
     """
