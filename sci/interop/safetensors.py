@@ -15,6 +15,7 @@ from sci.interop.packages import missing
 from sci.sequence import TransNormer, transnormer_decays
 
 try:
+    import ml_dtypes  # noqa: F401 - the package finds bfloat16 in NumPy by this import alone
     import safetensors
 except ImportError as error:
     raise missing("safetensors") from error
@@ -40,7 +41,8 @@ def read_tensors(path: str | Path) -> dict[str, np.ndarray]:
     Raises
     ------
     FileFormatError
-        For a damaged file, one of another format, and a tensor that is in two files.
+        For a damaged file, one of another format, a tensor that is in two files, and one that the index of a folder,
+        model.safetensors.index.json, names and no file has.
     """
     found: dict[str, np.ndarray] = {}
     for file in _files(Path(path)):
@@ -58,7 +60,24 @@ def read_tensors(path: str | Path) -> dict[str, np.ndarray]:
                 f"{file}: not a safetensors file ({error}); write a checkpoint of torch by "
                 "safetensors.torch.save_file(torch.load(path, weights_only=True), 'model.safetensors')"
             ) from error
+    if Path(path).is_dir():
+        _require_indexed(Path(path) / "model.safetensors.index.json", found)
     return found
+
+
+def _require_indexed(file: Path, found: Mapping[str, np.ndarray]) -> None:
+    """Raise FileFormatError for a tensor that an index names and no file has; the names of files are not followed."""
+    if not file.exists():
+        return
+    try:
+        named = dict(json.loads(file.read_text())["weight_map"])
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise FileFormatError(f"{file}: {error!r}; expected a JSON object with weight_map, files by tensor") from error
+    missed = sorted(set(named) - set(found))
+    if missed:
+        raise FileFormatError(
+            f"{file}: the tensor {missed[0]} of {named[missed[0]]!r} is in no file of the folder; copy all files there"
+        )
 
 
 def _files(path: Path) -> list[Path]:

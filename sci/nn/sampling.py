@@ -54,7 +54,8 @@ def class_probabilities(
     require_finite(logits, what)
     scores = logits.astype(np.float64)
     scores -= scores.max(axis=-1, keepdims=True)
-    scores /= temperature
+    with np.errstate(over="ignore"):  # -inf at the least temperatures, of weight 0
+        scores /= temperature
     if top_k is not None and top_k < scores.shape[-1]:
         least = np.partition(scores, -top_k, axis=-1)[..., -top_k, None]
         scores = np.where(scores < least, -np.inf, scores)

@@ -32,7 +32,8 @@ class MotifPairs:
     length : int
         Words of a sequence.
     pairs : int
-        Families, and labels of a sequence. So few that sites rarely meet: (2 pairs)^2 <= 4 length.
+        Families, and labels of a sequence. 1, or so few that places for all are soon found, whatever the distances:
+        pairs^2 <= length - longest.
     background : int
         Words that mean nothing: 0 ... background - 1. The word background + 4 f + 2 s + o is the site of family f, from
         0, that is upstream (s = 0) or downstream (s = 1), in orientation o.
@@ -78,9 +79,10 @@ class MotifPairs:
                 f"length {self.length}, pairs {self.pairs}, background {self.background}, longest {self.longest}; "
                 "expected positive numbers, and longest < length"
             )
-        if self.pairs**2 > self.length:
+        if self.pairs > 1 and self.pairs**2 > self.length - self._longest:
             raise InvalidValueError(
-                f"{self.pairs} pairs in {self.length} words would meet too often; expected pairs^2 <= length"
+                f"{self.pairs} pairs in {self.length} words, up to {self._longest} apart, would meet too often; "
+                "expected pairs^2 <= length - longest"
             )
 
     @property
@@ -181,7 +183,9 @@ class MotifPairs:
             raise InvalidValueError(
                 f"a context of {context} words, or words outside of 0 ... {self.vocabulary - 1}; expected both in range"
             )
-        found, site = np.full(tokens.shape, -1, dtype=np.int64), tokens - self.background
+        context = min(context, self.length)
+        found = np.full(tokens.shape, -1, dtype=np.int64)
+        site = tokens.astype(np.int64) - self.background  # narrow or unsigned integers would wrap
         for row, place in zip(*np.nonzero((site >= 0) & (site % 4 >= 2))):
             before = site[row, max(0, place - context + 1) : place]
             family = 4 * (site[row, place] // 4)

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import struct
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -106,6 +109,33 @@ def test_bfloat16_becomes_float32(tmp_path: Path) -> None:
     found = read_tensors(_write(tmp_path, tensors))
     assert all(a.dtype == np.float32 and np.array_equal(a, tensors[n].astype("f4")) for n, a in found.items())
     assert load_transnormer(tmp_path).parameters["head"].dtype == np.float32
+
+
+def test_bfloat16_is_read_by_a_process_that_imported_nothing_else(tmp_path: Path) -> None:
+    header = json.dumps({"a": {"dtype": "BF16", "shape": [2], "data_offsets": [0, 4]}}).encode()
+    data = struct.pack("<Q", len(header)) + header + bytes([0x80, 0x3F, 0x20, 0xC0])
+    (tmp_path / "a.safetensors").write_bytes(data)
+    code = (
+        "import sys; from sci.interop.safetensors import read_tensors; print(*read_tensors(sys.argv[1])['a'].tolist())"
+    )
+    done = subprocess.run([sys.executable, "-c", code, str(tmp_path)], capture_output=True, text=True, timeout=60)
+    assert done.stdout == "1.0 -2.5\n", done.stderr
+
+
+def test_a_file_of_the_index_that_is_not_there_is_named_and_none_outside_is_read(tmp_path: Path) -> None:
+    (tmp_path / "parts").mkdir()
+    safetensors_numpy.save_file({"b": np.ones(2)}, tmp_path / "outside.safetensors")
+    safetensors_numpy.save_file({"a": np.ones(2)}, tmp_path / "parts" / "model-00001-of-00002.safetensors")
+    index = tmp_path / "parts" / "model.safetensors.index.json"
+    places = {"a": "model-00001-of-00002.safetensors", "b": "../outside.safetensors"}
+    index.write_text(json.dumps({"weight_map": places}))
+    with pytest.raises(FileFormatError, match=r"tensor b of '\.\./outside\.safetensors' is in no file"):
+        read_tensors(tmp_path / "parts")
+    index.write_text("[1]")
+    with pytest.raises(FileFormatError, match="weight_map"):
+        read_tensors(tmp_path / "parts")
+    index.write_text(json.dumps({"weight_map": {"a": places["a"]}}))
+    assert sorted(read_tensors(tmp_path / "parts")) == ["a"]
 
 
 @pytest.mark.parametrize("name", sorted(_tensors()))

@@ -51,3 +51,8 @@ def test_bad_rules_and_logits():
     for temperature in (0.0, 1.0):
         with pytest.raises(InvalidValueError, match="the scores holds 1 values"):
             draw_classes(np.array([0.0, np.nan]), np.array(0.5), temperature=temperature, what="the scores")
+
+
+def test_the_least_temperature_takes_the_likeliest_without_a_warning():
+    with np.errstate(all="raise", under="ignore"):
+        assert class_probabilities(LOGITS * 1e4, temperature=1e-310).max() == 1

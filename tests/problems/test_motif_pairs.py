@@ -95,6 +95,9 @@ def test_the_best_rule_sees_no_word_outside_of_its_window() -> None:
 
 
 def test_what_cannot_be() -> None:
+    for options in ({"length": 4, "pairs": 2}, {"length": 9, "pairs": 3, "longest": 8}):  # no places for all
+        with pytest.raises(InvalidValueError, match=r"pairs\^2 <= length - longest"):
+            MotifPairs(**options)
     for options in ({"length": 8, "pairs": 3}, {"length": 8, "longest": 8}, {"pairs": 0}, {"background": 0}):
         with pytest.raises(InvalidValueError, match="expected"):
             MotifPairs(**options)
@@ -107,3 +110,16 @@ def test_what_cannot_be() -> None:
         problem.decide(np.zeros((2, 15), int), 3)
     with pytest.raises(InvalidValueError, match="expected"):
         problem.decide(np.full((2, 16), 56), 3)
+
+
+@pytest.mark.parametrize("dtype", ["u1", "u8", "i1"])
+def test_words_of_every_integer_dtype_have_the_same_labels(dtype: str) -> None:
+    problem = MotifPairs(length=64, pairs=3)
+    tokens, labels = problem.draw(3)
+    np.testing.assert_array_equal(problem.decide(tokens.astype(dtype), 10**30), labels)
+
+
+def test_the_closest_places_that_are_allowed_are_found() -> None:
+    for length, pairs, longest in ((2, 1, 1), (7, 2, 3), (18, 3, 9), (20, 4, 4)):
+        problem = MotifPairs(length=length, pairs=pairs, longest=longest)
+        assert (problem.draw(20)[1] >= 0).sum() == 20 * pairs

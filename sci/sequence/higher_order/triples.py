@@ -97,7 +97,8 @@ def triples(x: np.ndarray, modulus: int, *, comm: Comm = None) -> np.ndarray:
     if length == 0:
         return np.zeros(0, bool)
     scale, threshold = triple_scale(length, modulus)
-    angle = 2 * np.pi * (x % modulus).astype(np.float64) / modulus
+    wide = x.astype(np.uint64 if x.dtype.kind == "u" else np.int64)  # int8 does not hold every modulus
+    angle = 2 * np.pi * (wide % modulus).astype(np.float64) / modulus
     cos, sin = np.cos(angle), np.sin(angle)
     # cos(a + b + c) as a sum over four products.
     q = np.stack([cos, -cos, -sin, -sin], axis=1)

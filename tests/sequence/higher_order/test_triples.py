@@ -66,3 +66,10 @@ def test_what_rounding_could_decide_is_refused() -> None:
     scale, threshold = triple_scale(100, 1000)
     gap = 1 - np.cos(2 * np.pi / 1000)
     assert 1 - 2 * 100**2 * np.exp(-scale * gap) >= threshold - 1e-12 > 1 - gap
+
+
+@pytest.mark.parametrize("dtype", ["i1", "u1", "i2", "u8"])
+def test_numbers_narrower_than_the_modulus(dtype: str) -> None:
+    x = np.array([100, 99, 101, 3], dtype)
+    np.testing.assert_array_equal(triples(x, 300), [True, True, True, False])
+    assert triples(np.array([2**63 + 1, 2**63 - 2], np.uint64), 7).all()
