@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 from collections.abc import Mapping
 from pathlib import Path
@@ -81,8 +82,9 @@ def _require_indexed(file: Path, found: Mapping[str, np.ndarray]) -> None:
 
 
 def _files(path: Path) -> list[Path]:
-    files = sorted(path.glob("*.safetensors")) if path.is_dir() else [path]
-    if not files or not all(f.is_file() for f in files):
+    # The functions of os.path take a name that the system refuses for one that is not there.
+    files = sorted(path.glob("*.safetensors")) if os.path.isdir(path) else [path]
+    if not files or not all(os.path.isfile(f) for f in files):
         raise FileFormatError(f"{path}: there is no safetensors file; check the name and the folder")
     return files
 
@@ -165,6 +167,7 @@ def load_transnormer(
     sqrt(width) of embeddings, unless no_scale_embedding says that there is none, becomes part of them.
     """
     path = Path(path)
+    _files(path)  # a wrong name is told before the config is looked for
     options = dict(_config(path) if config is None else config)
     wrong = [n for n, v in _REQUIRED.items() if n in options and options[n] != v]
     if wrong:
@@ -180,7 +183,7 @@ def load_transnormer(
 
 
 def _config(path: Path) -> Mapping[str, Any]:
-    file = (path if path.is_dir() else path.parent) / "config.json"
+    file = (path if os.path.isdir(path) else path.parent) / "config.json"
     try:
         found = json.loads(file.read_text())
     except (OSError, ValueError) as error:

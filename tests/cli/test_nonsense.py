@@ -22,6 +22,7 @@ from typing import Any
 import numpy as np
 import pytest
 from command_cases import SMALL, run
+from transnormer_checkpoints import tensors_of, write
 
 from sci.atomistic import AtomisticConfig, AtomisticPotential, Configuration
 from sci.cli.parser import _leaves
@@ -104,6 +105,7 @@ COMMANDS: dict[str, list[str]] = {
     "scaling predict": ["law.h5", "--at", "1e9"],
     "scaling plan": ["--budget-flops", "1e7", "--memory", "80MB", "--grid", "8", "--modes", "2", "--layers", "1"],
     "sequence bench": ["--length", "16", "--heads", "2", "--head-dim", "4", "--repeats", "1"],
+    "sequence import": ["lm", "-o", "out.h5"],
     "info": ["grid.h5"],
     "report": ["grid.h5", "-o", "out.html"],
     "export": ["grid.h5", "--to", "dx", "-o", "out"],
@@ -198,6 +200,8 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (path / "junk").write_bytes(rng.bytes(3000))
     (path / "empty").touch()
     (path / "folder").mkdir()
+    (path / "lm").mkdir()
+    write(path / "lm", tensors_of(np.float32))
     os.mkfifo(path / "pipe")
     save_samples(path / "s.h5", *rng.normal(size=(2, 4, 8, 8)).astype("f4"), grid_axes=2, periodic=True)
     np.save(path / "flow.npy", rng.normal(size=(4, 8, 8)))

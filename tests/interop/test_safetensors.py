@@ -9,36 +9,13 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import ml_dtypes
 import numpy as np
 import pytest
+from transnormer_checkpoints import CONFIG, HEADS, HIDDEN, LAYERS, VOCABULARY, WIDTH, save_file, tensors_of, write
 
 from sci.errors import FileFormatError, InvalidValueError
-
-safetensors_numpy = pytest.importorskip("safetensors.numpy")
-
-from sci.interop.safetensors import load_transnormer, published_decays, read_tensors  # noqa: E402
-
-WIDTH, HEADS, LAYERS, HIDDEN, VOCABULARY = 12, 3, 3, 10, 17
-CONFIG = {
-    **{"decoder_embed_dim": WIDTH, "decoder_layers": LAYERS, "decoder_attention_heads": HEADS, "bias": False},
-    **{"vocab_size": VOCABULARY, "glu_dim": HIDDEN, "hidden_dim": WIDTH, "norm_type": "simplermsnorm"},
-    **{"linear_act_fun": "silu", "linear_use_lrpe_list": [1, 0, 0], "no_scale_embedding": False},
-}
-
-
-def _tensors(dtype: Any = np.float64) -> dict[str, np.ndarray]:
-    rng = np.random.default_rng(0)
-    shapes: dict[str, tuple[int, ...]] = {"model.embed_tokens.weight": (VOCABULARY, WIDTH)}
-    for i in range(LAYERS):
-        mixer, unit = f"model.layers.{i}.token_mixer.", f"model.layers.{i}.channel_mixer."
-        shapes |= {mixer + "qkvu_proj.weight": (4 * WIDTH, WIDTH), mixer + "out_proj.weight": (WIDTH, WIDTH)}
-        shapes |= {unit + "l1.weight": (HIDDEN, WIDTH), unit + "l2.weight": (HIDDEN, WIDTH)}
-        shapes |= {unit + "l3.weight": (WIDTH, HIDDEN)}
-    shapes |= {
-        "model.layers.0.token_mixer.lrpe.theta": (HEADS, 1, WIDTH // HEADS),
-        "lm_head.weight": (VOCABULARY, WIDTH),
-    }
-    return {n: rng.normal(0, 0.4, s).astype(dtype) for n, s in shapes.items()}
+from sci.interop.safetensors import load_transnormer, published_decays, read_tensors
 
 
 def _norm(x: np.ndarray) -> np.ndarray:
@@ -67,17 +44,11 @@ def _logits(w: dict[str, np.ndarray], tokens: np.ndarray, decays: np.ndarray, sc
     return _norm(x) @ w["lm_head.weight"].T
 
 
-def _write(folder: Path, tensors: dict[str, np.ndarray], **changes: Any) -> Path:
-    safetensors_numpy.save_file(tensors, folder / "model.safetensors")
-    (folder / "config.json").write_text(json.dumps(CONFIG | changes))
-    return folder
-
-
 @pytest.mark.parametrize("decays", ["code", "paper"])
 @pytest.mark.parametrize("plain", [False, True])
 def test_logits_are_those_of_the_published_formulas(tmp_path: Path, decays: Any, plain: bool) -> None:
-    tensors, tokens = _tensors(), np.random.default_rng(1).integers(0, VOCABULARY, 40)
-    model = load_transnormer(_write(tmp_path, tensors, no_scale_embedding=plain), decays=decays)
+    tensors, tokens = tensors_of(), np.random.default_rng(1).integers(0, VOCABULARY, 40)
+    model = load_transnormer(write(tmp_path, tensors, no_scale_embedding=plain), decays=decays)
     layer, head = np.arange(LAYERS)[:, None], np.arange(1, HEADS + 1)
     slopes = np.array([1 / 16, 1 / 256, 1 / 4])  # ALiBi of 3 heads: those of 2, and the first of 4
     by_kind = {"code": slopes * (1 - layer / 2 + 1e-5), "paper": 8 * head / HEADS * (1 - layer / LAYERS)}
@@ -88,25 +59,24 @@ def test_logits_are_those_of_the_published_formulas(tmp_path: Path, decays: Any,
 
 
 def test_several_files_and_a_single_one_with_its_config(tmp_path: Path) -> None:
-    tensors = _tensors(np.float32)
-    whole = load_transnormer(_write(tmp_path, tensors) / "model.safetensors")
+    tensors = tensors_of(np.float32)
+    whole = load_transnormer(write(tmp_path, tensors) / "model.safetensors")
     (tmp_path / "parts").mkdir()
     names = sorted(tensors)
     for k in (0, 1):
         part = {n: tensors[n] for n in names[k::2]}
-        safetensors_numpy.save_file(part, tmp_path / "parts" / f"model-0000{k}.safetensors")
+        save_file(part, tmp_path / "parts" / f"model-0000{k}.safetensors")
     parts = load_transnormer(tmp_path / "parts", CONFIG)
     assert all(np.array_equal(parts.parameters[n], a) for n, a in whole.parameters.items())
     assert {a.dtype for a in whole.parameters.values()} == {np.dtype(np.float32)}
-    safetensors_numpy.save_file({names[0]: tensors[names[0]]}, tmp_path / "parts" / "more.safetensors")
+    save_file({names[0]: tensors[names[0]]}, tmp_path / "parts" / "more.safetensors")
     with pytest.raises(FileFormatError, match="is in two files"):
         read_tensors(tmp_path / "parts")
 
 
 def test_bfloat16_becomes_float32(tmp_path: Path) -> None:
-    ml_dtypes = pytest.importorskip("ml_dtypes")
-    tensors = _tensors(ml_dtypes.bfloat16)
-    found = read_tensors(_write(tmp_path, tensors))
+    tensors = tensors_of(ml_dtypes.bfloat16)
+    found = read_tensors(write(tmp_path, tensors))
     assert all(a.dtype == np.float32 and np.array_equal(a, tensors[n].astype("f4")) for n, a in found.items())
     assert load_transnormer(tmp_path).parameters["head"].dtype == np.float32
 
@@ -124,8 +94,8 @@ def test_bfloat16_is_read_by_a_process_that_imported_nothing_else(tmp_path: Path
 
 def test_a_file_of_the_index_that_is_not_there_is_named_and_none_outside_is_read(tmp_path: Path) -> None:
     (tmp_path / "parts").mkdir()
-    safetensors_numpy.save_file({"b": np.ones(2)}, tmp_path / "outside.safetensors")
-    safetensors_numpy.save_file({"a": np.ones(2)}, tmp_path / "parts" / "model-00001-of-00002.safetensors")
+    save_file({"b": np.ones(2)}, tmp_path / "outside.safetensors")
+    save_file({"a": np.ones(2)}, tmp_path / "parts" / "model-00001-of-00002.safetensors")
     index = tmp_path / "parts" / "model.safetensors.index.json"
     places = {"a": "model-00001-of-00002.safetensors", "b": "../outside.safetensors"}
     index.write_text(json.dumps({"weight_map": places}))
@@ -138,17 +108,17 @@ def test_a_file_of_the_index_that_is_not_there_is_named_and_none_outside_is_read
     assert sorted(read_tensors(tmp_path / "parts")) == ["a"]
 
 
-@pytest.mark.parametrize("name", sorted(_tensors()))
+@pytest.mark.parametrize("name", sorted(tensors_of()))
 def test_a_tensor_that_is_missing_or_of_another_shape_is_named(tmp_path: Path, name: str) -> None:
-    tensors = _tensors()
+    tensors = tensors_of()
     array = tensors.pop(name)
     with pytest.raises(InvalidValueError, match=name.replace(".", r"\.")):
-        load_transnormer(_write(tmp_path, tensors))
+        load_transnormer(write(tmp_path, tensors))
     with pytest.raises(InvalidValueError, match=name.replace(".", r"\.")):
-        load_transnormer(_write(tmp_path, tensors | {name: np.concatenate([array, array])}))
+        load_transnormer(write(tmp_path, tensors | {name: np.concatenate([array, array])}))
     array.flat[0] = np.nan
     with pytest.raises(InvalidValueError, match=name.replace(".", r"\.")):
-        load_transnormer(_write(tmp_path, tensors | {name: array}))
+        load_transnormer(write(tmp_path, tensors | {name: array}))
 
 
 @pytest.mark.parametrize(
@@ -156,15 +126,15 @@ def test_a_tensor_that_is_missing_or_of_another_shape_is_named(tmp_path: Path, n
 )
 def test_a_tensor_too_many_is_named(tmp_path: Path, name: str) -> None:
     with pytest.raises(InvalidValueError, match=name.replace(".", r"\.")):
-        load_transnormer(_write(tmp_path, _tensors() | {name: np.zeros(3)}))
+        load_transnormer(write(tmp_path, tensors_of() | {name: np.zeros(3)}))
 
 
 def test_what_a_transnormer_is_not(tmp_path: Path) -> None:
     for option, value in (("norm_type", "layernorm"), ("linear_act_fun", "1+elu"), ("bias", True)):
         with pytest.raises(InvalidValueError, match=option):
-            load_transnormer(_write(tmp_path, _tensors(), **{option: value}))
+            load_transnormer(write(tmp_path, tensors_of(), **{option: value}))
     with pytest.raises(InvalidValueError, match="'code' or 'paper'"):
-        load_transnormer(_write(tmp_path, _tensors()), decays="other")  # type: ignore[arg-type]
+        load_transnormer(write(tmp_path, tensors_of()), decays="other")  # type: ignore[arg-type]
     (tmp_path / "config.json").unlink()
     with pytest.raises(FileFormatError, match=r"config\.json"):
         load_transnormer(tmp_path)
@@ -173,6 +143,9 @@ def test_what_a_transnormer_is_not(tmp_path: Path) -> None:
         load_transnormer(tmp_path, CONFIG)
     with pytest.raises(FileFormatError, match="no safetensors file"):
         read_tensors(tmp_path / "nothing")
+    for name in ("x" * 300, "a\0b"):
+        with pytest.raises(FileFormatError, match="no safetensors file"):
+            load_transnormer(tmp_path / name)
 
 
 def test_decays_of_powers_of_two_are_geometric() -> None:
