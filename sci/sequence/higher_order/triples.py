@@ -66,13 +66,13 @@ def triples(x: np.ndarray, modulus: int, *, comm: Comm = None) -> np.ndarray:
     Right for every input, with N numbers on all ranks: without a triple no score exceeds 1 - gap, and neither does
     their mean o_i. With one, the others, whose scores miss 1 by at least gap, lower the mean by at most
     N^2 gap e^(-beta gap), as y e^(-beta y) falls for y > 1 / beta; beta = log(4 N^2 / gap) / gap makes that gap^2 / 4,
-    less than gap / 2. Collective; 16 n N^2 flops. Sorting is faster: this shows what the layer can express. A layer of
-    attention to single keys needs a width times heads times bits that grows about like N.
+    less than gap / 2. Collective; 16 n N^2 flops. Sorting is faster: this shows what the layer can express. For
+    layers of attention to single keys the complexity of detecting triples scales linearly with N, see the reference.
 
     References
     ----------
-    Sanford, Hsu, Telgarsky, Representational Strengths and Limitations of Transformers, arXiv 2306.02896: Match3, the
-    bound for attention to single keys by communication complexity, and third-order attention. Kozachinskiy et al.,
+    Sanford, Hsu, Telgarsky, Representational Strengths and Limitations of Transformers, arXiv 2306.02896: the
+    detection of triples, and how attention to single keys scales for it. Kozachinskiy et al.,
     arXiv 2501.19215, for infinite precision. Scores, scale and threshold are ours.
 
     Examples
