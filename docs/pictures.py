@@ -46,6 +46,8 @@ COMMANDS = {
     "transfer.png": "python docs/draw_transfer.py {out}",
     "sequences.png": "python docs/draw_sequences.py {out}",
     "context.png": "python docs/draw_language_model.py {out}",
+    "motif_pairs.png": "python mpi_examples/motif_pairs.py --length 256 --pairs 8 --steps 400 --batch 32 --seeds 3 "
+    "--tests 512 --plot {out}",
 }
 """Each picture and the command that makes it."""
 
