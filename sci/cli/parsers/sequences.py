@@ -37,7 +37,7 @@ def add_sequence(parser: Any) -> None:
     bench.add_argument("--repeats", type=COUNT, default=3, metavar="N", help="runs; the fastest counts (3)")
     bench.add_argument("--seed", type=SEED, default=0, metavar="S", help="seed of the random arrays (0)")
     add_common(bench, computes=True)
-    bench.set_defaults(run=lambda a: import_module("sci.cli.commands.sequence").run(a))
+    bench.set_defaults(run=lambda a: import_module("sci.cli.commands.sequences.bench").run(a))
     _add_import(parser.add_action(actions, "import", "write the model of a checkpoint of TransNormerLLM"))
 
 
@@ -49,4 +49,4 @@ def _add_import(parser: Any) -> None:
     line = "decays, which checkpoints do not hold, as the published code or equation 3 of the paper has them (code)"
     parser.add_argument("--decays", choices=("code", "paper"), default="code", help=line)
     add_common(parser, writes=True)
-    parser.set_defaults(run=lambda a: import_module("sci.cli.commands.sequence_import").run(a))
+    parser.set_defaults(run=lambda a: import_module("sci.cli.commands.sequences.checkpoints").run(a))

@@ -1,0 +1,1 @@
+"""Commands on attention and on models of sequences."""
