@@ -160,7 +160,9 @@ def _nearest(array: Array) -> Array:
     odd += np.uint32(0x7FFF)
     bits += odd
     bits &= np.uint32(0xFFFF0000)
-    return xp.where(xp.isnan(array), array, found) if xp.isnan(array.sum()) else found
+    with np.errstate(over="ignore", invalid="ignore"):  # the sum of finite numbers may be infinite, and then NaN
+        suspect = xp.isnan(array.sum())
+    return xp.where(xp.isnan(array), array, found) if suspect else found
 
 
 def _mapped(tree: Any, change: Any) -> Any:

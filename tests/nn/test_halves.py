@@ -180,3 +180,10 @@ def test_a_model_with_tapes_of_its_own_hears_what_is_asked():
     value_and_gradients(loss, np.ones(3, "f4"))
     assert inside[0] == model.loss_and_gradients(whole, batch, activations="bfloat16")[0]
     assert inside[1] == model.loss_and_gradients(whole, batch)[0] != inside[0]
+
+
+def test_large_finite_numbers_are_rounded_without_a_warning():
+    from sci.nn.halves import _nearest
+
+    with np.errstate(all="raise"):
+        assert _nearest(np.full(256, 3e38, np.float32))[0] == np.float32(3.0040553e38)

@@ -12,7 +12,7 @@ from sci.arguments import entry
 from sci.backend import Array, is_device_array, namespace, to_device
 from sci.backend.graph import RecordedWork
 from sci.backend.later import Checks, checks_later, refuse_by
-from sci.errors import ConvergenceError
+from sci.errors import ConvergenceError, InvalidValueError
 from sci.nn.core.gradients import value_and_gradients
 from sci.nn.core.trees import Tree, named_arrays, unflatten_tree
 from sci.nn.optim.adam import Adam, Optimizer
@@ -52,10 +52,10 @@ class RecordedStep:
     Raises
     ------
     ConvergenceError
-        In a call, for a loss or a second moment that is NaN or infinite. Parameters have made the step then: recorded
-        work is looked at when it is done.
+        In a call, for a loss or a second moment that is NaN or infinite. Where a step is recorded, parameters have made
+        it then: recorded work is looked at when it is done. Launch by launch, a refused loss changes nothing.
     InvalidValueError
-        In a call, for what the loss refuses.
+        For a negative start or factor; in a call, for what the loss refuses.
 
     Notes
     -----
@@ -88,6 +88,8 @@ class RecordedStep:
         start: int = 0,
         state: Mapping[str, Mapping[str, Array]] | None = None,
     ) -> None:
+        if start < 0:
+            raise InvalidValueError(f"start is {start}; expected the number of steps made before, 0 or more")
         self._loss, self._like, self._optimizer = loss, parameters, optimizer
         self._flat = named_arrays(parameters, "parameters")
         self.state: Any = optimizer.start(parameters) if state is None else state
@@ -146,7 +148,7 @@ class RecordedStep:
             raise ConvergenceError(f"the loss is {value[0]} in step {self.steps}; try {lower}")
 
     def _fits(self, batch: Batch) -> bool:
-        kinds = [[(a.shape, a.dtype) for a in arrays] for arrays in (batch, self._inputs)]
+        kinds = [[(a.shape, a.dtype, is_device_array(a)) for a in arrays] for arrays in (batch, self._inputs)]
         return kinds[0] == kinds[1]
 
     def __call__(self, batch: Batch, factor: float = 1.0) -> Array:
@@ -163,10 +165,16 @@ class RecordedStep:
         () array
             The next call may change it where a step is recorded.
         """
+        if factor < 0:
+            raise InvalidValueError(f"factor is {factor}; expected 0 or more, times the learning rate")
         self.steps += 1
         if self._work is None or not self._fits(batch):
-            value, gradients = self._gradients(batch)
-            refuse_by(value.reshape(1), self._refuse)
+            try:
+                value, gradients = self._gradients(batch)
+                refuse_by(value.reshape(1), self._refuse)
+            except BaseException:
+                self.steps -= 1  # none was made: Adam divides by what the number of steps makes of its moments
+                raise
             self._optimizer.update(self._flat, gradients, self.state, self.steps, factor)
             return value
         for old, new in zip(self._inputs, batch):

@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 
 from sci.backend import to_device, to_host
-from sci.errors import ConvergenceError, InvalidValueError
-from sci.nn import Adam, AdamP, AdamW, RecordedStep, mean_squared_error, relative_l2, value_and_gradients
+from sci.errors import ConvergenceError, DeviceMismatchError, InvalidValueError
+from sci.nn import Adam, AdamP, AdamW, RecordedStep, linear, mean_squared_error, relative_l2, value_and_gradients
 from sci.operators import FNO
 
 MODEL = FNO((3, 4), 1, 1, 16, 2, fno_skip="linear")
@@ -118,3 +118,39 @@ def test_a_training_step_of_an_operator_takes_few_launches(cupy):
     assert 40 < asked["launches"] <= 60
     assert asked["waits"] <= 2
     assert asked["copies"] <= 1
+
+
+def test_a_refused_loss_counts_no_step_that_was_not_made():
+    x, w = np.eye(3), {"w": np.zeros((1, 3))}
+    step = RecordedStep(lambda v, batch: mean_squared_error(linear(batch[0], v["w"]), batch[1]), w, Adam(0.1), (x, x))
+    with pytest.raises(ConvergenceError, match="nan in step 1"):
+        step((x, np.full((3, 1), np.nan)))
+    assert step.steps == 0
+    assert not w["w"].any()
+    step((x, x[:, :1]))
+    np.testing.assert_allclose(w["w"], [[0.1, 0.0, 0.0]], atol=1e-8)  # the first step of Adam is the learning rate
+
+
+def test_factors_and_starts_that_cannot_be():
+    x, w = np.eye(3), {"w": np.zeros((1, 3))}
+
+    def loss(v: Any, batch: Any) -> Any:
+        return mean_squared_error(linear(batch[0], v["w"]), batch[1])
+
+    with pytest.raises(InvalidValueError, match="start is -1"):
+        RecordedStep(loss, w, Adam(0.1), (x, x[:, :1]), start=-1)
+    step = RecordedStep(loss, w, Adam(0.1), (x, x[:, :1]))
+    with pytest.raises(InvalidValueError, match="factor is -1"):
+        step((x, x[:, :1]), -1.0)
+    assert step.steps == 0
+
+
+def test_a_batch_on_the_host_is_refused_by_a_recorded_step(cupy):
+    x, w = cupy.ones((3, 4), np.float32), {"w": to_device(np.zeros((1, 4), "f4"), cupy)}
+    step = RecordedStep(
+        lambda v, batch: mean_squared_error(linear(batch[0], v["w"]), batch[1]), w, Adam(0.1), (x, x[:, :1])
+    )
+    assert step.refused == ""
+    with pytest.raises(DeviceMismatchError, match="move all of them to one side"):
+        step((x.get(), x.get()[:, :1]))
+    assert step.steps == 0
