@@ -38,7 +38,7 @@ from sci.nn import (
     warm_up,
 )
 from sci.problems import MotifPairs
-from sci.sequence import gated_linear_attention, lightning_attention, simple_rms_norm, softmax_attention, token_loss
+from sci.sequence import lightning_attention, simple_rms_norm, softmax_attention, token_loss, transnormer_attention
 
 parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
 parser.add_argument("--length", type=int, default=48, help="words of a sequence (48)")
@@ -83,7 +83,7 @@ def attend(weights: Weights, x: Any, context: int | None, comm: Comm) -> Any:
         def mix(q: Any, k: Any, v: Any) -> Any:
             return lightning_attention(q, k, v, still, None, learn_decay=False, comm=comm)[0]
 
-        return gated_linear_attention(weights, x, mix, heads=HEADS)
+        return transnormer_attention(weights, x, mix, heads=HEADS)
     q, k, v = (heads(linear(x, weights[name])) for name in "qkv")
     out, _ = softmax_attention(q, k, v, window=(context - 1, 0), comm=comm)
     batch, n, _ = value_of(x).shape
