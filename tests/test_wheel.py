@@ -78,7 +78,7 @@ def test_the_pretrained_model_loads_from_the_wheel(clean_python: Path, tmp_path:
     code = "from sci.solvers import CycleModel; print(len(CycleModel.pretrained().parameters))"
     done = _run([str(clean_python), "-c", code], tmp_path)
     assert done.returncode == 0, done.stderr
-    assert int(done.stdout) == 24
+    assert int(done.stdout) == 28
 
 
 def test_the_command_runs_from_the_wheel(clean_python: Path, tmp_path: Path) -> None:

@@ -154,7 +154,7 @@ def _is_half(array: Array) -> bool:
 def _nearest(array: Array) -> Array:
     """Return float32 numbers rounded to bfloat16, ties to even, as an array of its own; NaN stays NaN."""
     xp = namespace(array)
-    found = xp.array(array, order="C")
+    found = xp.ascontiguousarray(array).copy()
     bits = found.reshape(-1).view(np.uint32)
     odd = (bits >> np.uint32(16)) & np.uint32(1)
     odd += np.uint32(0x7FFF)

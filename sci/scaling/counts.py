@@ -273,7 +273,7 @@ def training_memory(
     >>> weights, batch = {"w": shape_array((8, 3))}, (shape_array((5, 3)), shape_array((5, 8)))
     >>> found = training_memory(loss, weights, batch, Adam())
     >>> found.parameters, found.state, found.residuals, found.flops
-    (192, 384, 328, 360)
+    (192, 384, 328, 240)
     """
     with tallying() as tally:
         weights = as_shapes(parameters)

@@ -74,6 +74,7 @@ from sci.potentials.radial.split import Split, smooth_part
 from sci.scaling import PowerLaw, PowerLawFit
 from sci.sequence import TransNormer
 from sci.solvers import CycleModel, Minimum, PoissonOperator, SolveResult, Spectrum
+from sci.solvers.network.numbers import SHAPES as NETWORK_SHAPES
 from sci.tensor import CP, ChebTuck, TensorTrain, Tucker
 
 
@@ -172,6 +173,7 @@ def make_models() -> dict[str, object]:
     standard = Standardizer(numbers(1, 1, 1, 1).astype("f4"), numbers(1, 1, 1, 1).astype("f4") ** 2, 1e-7)
     spd = SPDNet((3, 2), 2, hidden_channels=2, theta=0.5, seed=0).to_state()
     unet = UNet(UNetConfig(2, 1, 3, (2, 4), (2, 1), norm="evonorm_b0", skip_scaling="decay")).to_state()
+    cycle = CycleModel.untrained().parameters
     segmenter = Segmenter(UNet(UNetConfig(2, 1, 2, (2, 2), skip_scaling="learned")), standard).to_state()
     plain = AtomisticConfig(["Na", "Cl"], 4.0, channels=2, n_radial=2, hidden=2, charges={"Na": 1.0, "Cl": -1.0})
     atoms = AtomisticPotential(plain)
@@ -201,7 +203,8 @@ def make_models() -> dict[str, object]:
         "dense_memory": DenseAssociativeMemory.from_state(
             ModelState("dense_memory", {"order": 4}, {"patterns": numbers(2, 5)})
         ),
-        "learned_multigrid": CycleModel(_exact(CycleModel.untrained().parameters)),
+        # Files of older schemas hold no numbers of networks.
+        "learned_multigrid": CycleModel(cycle | _exact({k: v for k, v in cycle.items() if k not in NETWORK_SHAPES})),
         "equino": equino,
         "weight_deltas": make_deltas(),
         "triplane": _triplane(),

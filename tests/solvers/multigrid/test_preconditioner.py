@@ -162,7 +162,7 @@ def test_with_reaction_is_the_multigrid_that_is_made_anew():
     with pytest.raises(InvalidValueError, match="does not share the cells"):
         Multigrid(A).with_reaction(PoissonOperator(mask, reaction=r, coefficient=1 + r))
     learned = sci.solvers.LearnedMultigrid(A)
-    assert "untrained" in repr(learned)
+    assert "nothing learned" in repr(learned)
     np.testing.assert_array_equal(learned @ x, Multigrid(A) @ x)
 
 
