@@ -9,6 +9,7 @@ import fake_cupy
 import numpy as np
 import pytest
 from device_cases import BOX, CASES, CLOUD, POINTS, TARGETS, assert_same_on
+from language_model_device_cases import halves_and_text
 from nn_device_cases import curvature
 
 from sci import backend
@@ -26,8 +27,9 @@ def cupy(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.__name__)
 def test_the_answers_are_those_of_numpy(cupy, case):
-    # Curvature holds differences of outputs: their rounding differs with the place of arrays in memory.
-    assert_same_on(cupy, case, rtol=1e-9 if case is curvature else 1e-12)
+    # Curvature holds differences of outputs: their rounding differs with the place of arrays in memory. Gradients in
+    # float32 are added up in another order on a device.
+    assert_same_on(cupy, case, rtol={curvature: 1e-9, halves_and_text: 2e-6}.get(case, 1e-12))
 
 
 def test_the_stand_in_is_taken_for_cupy(cupy):
