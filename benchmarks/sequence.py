@@ -16,6 +16,8 @@ Target: 1.0 of torch.
 lightning: 64K tokens of the same shape, beside the block form in NumPy; benchmarks/lightning.py has more rows. Target:
 200 ms, and 1.0 s with the backward pass.
 
+gated: gates for each token or each of its features, and the delta rule, beside array code: benchmarks/gated.py.
+
 tensor: pairs of 512 keys, d = 4, float64: the polynomial beside the exact method, and both beside a row loop in NumPy.
 Target: 500 times the exact one for errors under 1e-7. `tol` is what the degree promises beforehand for a weight, for
 any keys in these bounds; errors of random ones are smaller, so the target has two readings, and both are printed.
@@ -32,6 +34,7 @@ import tracemalloc
 from collections.abc import Callable
 from typing import Any
 
+import gated
 import lightning
 import numpy as np
 
@@ -263,6 +266,7 @@ CASES: dict[str, Callable[[list[int], int], None]] = {
     "options": expert_options,
     "short": short,
     "lightning": linear,
+    "gated": gated.gated,
     "tensor": tensor,
     "memory": kept_memory,
 }

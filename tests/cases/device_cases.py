@@ -38,7 +38,7 @@ from sci.potentials import (
     group_energies,
 )
 from sci.problems import navier_stokes
-from sci.sequence import lightning_attention, lightning_step
+from sci.sequence import gated_linear_attention, gated_linear_step, lightning_attention, lightning_step
 from sci.tensor import CP, ChebTuck, Tucker, hooi, hosvd, rhosvd
 
 Answers = list[np.ndarray]
@@ -188,13 +188,29 @@ def lightning(xp: ModuleType) -> Answers:
     return [to_host(a) for a in (out, *step, *lightning_attention.vjp((dout, end), residuals))]
 
 
+def gated(xp: ModuleType) -> Answers:
+    """A decay a token and a feature, with and without the delta rule, documents, a short chunk, a step that goes on."""
+    rng, answers = np.random.default_rng(6), []
+    q, k, v, dout = (to_device(rng.normal(size=(2, 100, 5)) / 3, xp) for _ in range(4))
+    state, beta = to_device(rng.normal(size=(2, 5, 5)), xp), to_device(rng.uniform(size=(2, 100)), xp)
+    labels = to_device(np.arange(100) // 40, xp)
+    for shape, rates in (((2, 100), None), ((2, 100, 5), None), ((2, 100, 5), beta)):
+        decay = to_device(rng.exponential(size=shape), xp)
+        (out, end), residuals = gated_linear_attention.forward(q, k, v, decay, rates, state, segments=labels)
+        last = None if rates is None else rates[:, 0]
+        step = gated_linear_step(q[:, 0], k[:, 0], v[:, 0], decay[:, 0], last, end)
+        found = (out, *step, *gated_linear_attention.vjp((dout, end), residuals))
+        answers += [to_host(a) for a in found if a is not None]
+    return answers
+
+
 CASES: tuple[Callable[[ModuleType], Answers], ...] = (
     forcefield_sums,
     particle_mesh,
     *(chebyshev_transforms, tucker_decompositions, cp_formats, chebtuck_functions),
     *(pairwise_sums, coulomb_potential, screened_potential, chosen_split),
     *(vorticity,),
-    *(lightning,),
+    *(lightning, gated),
     pairwise_reductions,
     functions_of_matrices,
     bures_wasserstein,

@@ -154,7 +154,8 @@ def gated_linear_attention(
     state : (..., heads, d, e) array, optional
         The state before the first token of the whole sequence, the same on all ranks; zero unless given.
     segments : (n,) or (batch, n) int array, optional
-        A label for each token: the state is zero again where the label differs from that of the token before.
+        A label, 0 or more, for each token: the state is zero again where the label differs from that of the token
+        before. A label that returns after another one is refused, and so are the negative ones of padding.
     method : {"gather", "ring"}
         The state crosses ranks by one all-gather, or from neighbor to neighbor.
     comm : mpi4py communicator, optional
@@ -176,9 +177,9 @@ def gated_linear_attention(
     Notes
     -----
     Collective. 5 n d e flops per head, 7 n d e with beta. Gates are multiplied, never divided by, so that no decay
-    overflows. On a GPU and without a compiler the same runs in chunks of matrix products. "ring" sends the state once,
-    d e numbers a head, and a rank waits for all before it. With "gather" all ranks work at once: each first runs its
-    tokens from zero, and sends the state with the map of states through its tokens, d (e + 1) numbers a head to each
+    overflows. On a GPU and without a compiler the same runs in chunks of 64 tokens by matrix products. "ring" sends the
+    state once, d e numbers a head, and a rank waits for all before it. With "gather" all ranks work at once: each first
+    runs its tokens from zero, and sends the state with the map of states through them, d (e + 1) numbers a head to each
     other rank; with beta the map is a matrix, whose d columns run with those of v: d (e + d) numbers, and (d + e) / e
     of the flops again. A single decay per head is `lightning_attention`, which is faster.
 

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from sci.backend import Array, is_device_array, namespace, to_host
-from sci.distributed import Comm, agreed, allgather_rows, form, rank_of, size
+from sci.distributed import Comm, agreed, allgather_rows, form, rank_of
 from sci.errors import DTypeError, InvalidValueError, ShapeError
 from sci.sequence.checks import check_choice, check_dtypes, working_dtype
 
@@ -114,22 +114,37 @@ def _labels(segments: Array, shape: tuple[int, ...]) -> np.ndarray:
         raise ShapeError(f"segments have shape {labels.shape}; expected {' or '.join(map(str, fits))}, a label a token")
     if labels.dtype.kind not in "iu":
         raise DTypeError(f"segments have dtype {labels.dtype}; expected integers")
+    if (labels < 0).any():
+        raise InvalidValueError(
+            "segments hold negative labels, the padding of softmax attention; expected 0 or more: give padding a label "
+            "of its own, and leave its outputs and their gradients out"
+        )
     return labels[None].astype(np.int64) if labels.ndim == 1 else labels.astype(np.int64)
 
 
 def _starts(labels: np.ndarray, comm: Comm) -> np.ndarray:
-    """Mark tokens whose label differs from that of the token before, which may lie on an earlier rank."""
+    """Mark tokens whose label differs from that of the token before, which may lie on an earlier rank; collective.
+
+    Raises
+    ------
+    InvalidValueError
+        On all ranks, where a label returns after another.
+    """
     rows, n = labels.shape
-    starts = np.zeros((rows, n), bool)
+    starts = np.ones((rows, n), bool)
     starts[:, 1:] = labels[:, 1:] != labels[:, :-1]
-    if size(comm) == 1:
-        return starts
-    own = np.zeros((1, 1 + rows), np.int64)
-    own[0, 0] = n
+    row, token = np.nonzero(starts)
+    runs = np.stack([np.full(len(row), rank_of(comm)), row, labels[row, token]], axis=1)
+    runs = allgather_rows(runs, comm)
+    runs = runs[np.argsort(runs[:, 1], kind="stable")]  # by row; in it by rank and token
+    new = np.ones(len(runs), bool)
+    new[1:] = (runs[1:, 1:] != runs[:-1, 1:]).any(axis=1)
+    if len(np.unique(runs[new, 1:], axis=0)) < int(new.sum()):
+        raise InvalidValueError(
+            "segments hold a label that returns after another one; expected one run of tokens for each document: its "
+            "state is gone. Give the later run a label of its own, or sort tokens by document"
+        )
     if n:
-        own[0, 1:] = labels[:, -1]
-    lasts = allgather_rows(own, comm)[: rank_of(comm)]
-    lasts = lasts[lasts[:, 0] > 0]
-    if n and len(lasts):
-        starts[:, 0] = labels[:, 0] != lasts[-1, 1:]
+        starts[:, 0] = new[runs[:, 0] == rank_of(comm)][np.concatenate([[0], np.cumsum(starts.sum(axis=1))[:-1]])]
+    starts[:, 0:1] &= bool((runs[:, 0] < rank_of(comm)).any())
     return starts

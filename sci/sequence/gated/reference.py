@@ -1,13 +1,13 @@
 """Gated recurrences in array calls, chunk by chunk, for devices and as the reference of the compiled kernels.
 
-Between tokens s < t of a chunk a feature decays by the product of the gates after s, up to t. It is the exponential of
-a difference of running sums of logarithms, never more than 0; gates of exactly 0 are counted apart, so that no infinity
-enters a sum.
+Between tokens s < t of a chunk a feature decays by the product of the gates after s, up to t. Products are formed of
+the gates themselves, never by division nor by differences of logarithms, so that no decay spoils that of other tokens.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -16,59 +16,130 @@ from sci.backend import Array, namespace
 __all__ = ["SEGMENT", "adjoint_reference", "forward_reference", "gradient_reference"]
 
 SEGMENT = 64
-"""Tokens between states that are kept."""
+"""Tokens in a chunk, between states that are kept."""
 
-_CHUNKS = {True: 16, False: 64}
-"""Tokens in a chunk where each feature has a gate, and where a head has one; they divide SEGMENT."""
+
+@dataclass(frozen=True)
+class _Level:
+    """Products of gates in all blocks of 2 m tokens of a chunk: (b, blocks, m, g), at most 1."""
+
+    up: Array
+    """From the middle of a block to each token of its second half."""
+    down: Array
+    """From each token of its first half to the middle."""
+
+    def part(self, array: Array, half: int) -> Array:
+        """Return a view (b, blocks, m, x) of one half of all blocks of (b, tokens, x)."""
+        _, blocks, m, _ = self.up.shape
+        return array.reshape(array.shape[0], blocks, 2, m, array.shape[2])[:, :, half]
+
+    def place(self, rows: int) -> tuple[Any, ...]:
+        """Return the index of the pairs of all blocks in `square`; `rows` is the half of the first token."""
+        each = namespace(self.up).arange(self.up.shape[1])
+        return (slice(None), each, rows, slice(None), each, 1 - rows)
+
+    def square(self, pairs: Array) -> Array:
+        """Return the view (b, blocks, 2, m, blocks, 2, m) of pairs (b, tokens, tokens)."""
+        _, blocks, m, _ = self.up.shape
+        return pairs.reshape(pairs.shape[0], blocks, 2, m, blocks, 2, m)
 
 
 @dataclass(frozen=True)
 class _Decays:
-    """Products of gates (b, c, g) in a chunk: from the state before it, to its end, and between tokens."""
+    """Products of gates (b, c, g) in a chunk: from the state before it, to its end, and between tokens.
+
+    Two tokens lie in the two halves of one block of 2, 4, 8, ... tokens: the decay between them is the product of the
+    decays to and from its middle, so that all pairs are products of two matrices, whose factors are at most 1.
+    """
 
     entering: Array
     leaving: Array
     whole: Array
-    between: Array
-    """(b, c, c, g): entry t, s is the decay from s to t, 0 for s > t."""
+    between: Array | None
+    """(b, c, c, 1) if a head has one gate: entry t, s is the decay from s to t, 0 for s > t."""
+    levels: tuple[_Level, ...]
 
     @classmethod
     def of(cls, gate: Array) -> _Decays:
-        xp, c = namespace(gate), gate.shape[1]
-        shut = gate == 0
-        sums = xp.cumsum(xp.log(xp.where(shut, 1, gate)), axis=1)
-        closed = xp.cumsum(shut, axis=1)
-        entering = xp.exp(sums) * (closed == 0)
-        leaving = xp.exp(sums[:, -1:] - sums) * (closed == closed[:, -1:])
-        earlier = xp.asarray(np.tril(np.ones((c, c), bool)))[None, :, :, None]
-        open_ = (closed[:, :, None] == closed[:, None]) & earlier
-        between = xp.exp(xp.where(open_, sums[:, :, None] - sums[:, None], 0)) * open_
-        kinds = (a.astype(gate.dtype, copy=False) for a in (entering, leaving, between))
-        entering, leaving, between = kinds
-        return cls(entering, leaving, entering[:, -1, :, None], between)
+        xp, (b, c, g) = namespace(gate), gate.shape
+        entering, levels, between = xp.cumprod(gate, axis=1), _levels(_padded(gate, 1)), None
+        if g == 1:
+            size = 1 << (c - 1).bit_length()
+            between = xp.zeros((b, size, size), gate.dtype)
+            each = xp.arange(size)
+            between[:, each, each] = 1
+            for level in levels:
+                level.square(between)[level.place(1)] = (level.up * level.down.swapaxes(2, 3)).swapaxes(0, 1)
+            between = between[:, :c, :c, None]
+        return cls(entering, _later(gate), entering[:, -1, :, None], between, levels)
 
     def pairs(self, left: Array, right: Array) -> Array:
         """Return the sum over features of left_t right_s times the decay from s to t: (b, c, c)."""
-        if self.between.shape[3] == 1:
+        if self.between is not None:
             return (left @ right.swapaxes(1, 2)) * self.between[..., 0]
-        return namespace(left).einsum("btx,bsx,btsx->bts", left, right, self.between)
+        xp, c = namespace(left), left.shape[1]
+        left, right = _padded(left), _padded(right)
+        out = xp.zeros((left.shape[0], left.shape[1], left.shape[1]), left.dtype)
+        each = xp.arange(left.shape[1])
+        out[:, each, each] = (left * right).sum(axis=2)
+        for level in self.levels:
+            found = (level.part(left, 1) * level.up) @ (level.part(right, 0) * level.down).swapaxes(2, 3)
+            level.square(out)[level.place(1)] = found.swapaxes(0, 1)
+        return out[:, :c, :c]
 
     def from_earlier(self, weights: Array, right: Array) -> Array:
         """Return the sum over s of weights_ts right_s times the decay from s to t: (b, c, d)."""
-        if self.between.shape[3] == 1:
+        if self.between is not None:
             return (weights * self.between[..., 0]) @ right
-        return namespace(right).einsum("bts,bsx,btsx->btx", weights, right, self.between)
+        return self._weighed(weights, right, 1)
 
     def from_later(self, weights: Array, left: Array) -> Array:
         """Return the sum over t of weights_st left_t times the decay from s to t: (b, c, d)."""
-        if self.between.shape[3] == 1:
+        if self.between is not None:
             return (weights * self.between[..., 0].swapaxes(1, 2)) @ left
-        return namespace(left).einsum("bst,btx,btsx->bsx", weights, left, self.between)
+        return self._weighed(weights, left, 0)
+
+    def _weighed(self, weights: Array, array: Array, half: int) -> Array:
+        """Return the sums for tokens of the second halves of blocks (`half` 1) over the first ones, or the reverse."""
+        c = array.shape[1]
+        array, weights = _padded(array), _padded(_padded(weights).swapaxes(1, 2)).swapaxes(1, 2)
+        xp = namespace(array)
+        weights, each = xp.ascontiguousarray(weights), xp.arange(array.shape[1])
+        out = weights[:, each, each, None] * array
+        for level in self.levels:
+            here, there = (level.up, level.down) if half else (level.down, level.up)
+            block = level.square(weights)[level.place(half)].swapaxes(0, 1)
+            part = level.part(out, half)
+            part += here * (block @ (level.part(array, 1 - half) * there))
+        return out[:, :c]
 
 
-def _chunks(n: int, gate: Array) -> list[slice]:
-    size = _CHUNKS[gate.shape[2] > 1]
-    return [slice(i, min(i + size, n)) for i in range(0, n, size)]
+def _padded(array: Array, value: float = 0) -> Array:
+    """Return (b, c, x) with a power of 2 of tokens; the new ones hold `value`."""
+    xp, (b, c, x) = namespace(array), array.shape
+    more = (1 << (c - 1).bit_length()) - c
+    return array if not more else xp.concatenate([array, xp.full((b, more, x), value, array.dtype)], axis=1)
+
+
+def _later(gate: Array) -> Array:
+    """Return the product of the gates after each token (..., m, g)."""
+    xp = namespace(gate)
+    products = xp.cumprod(gate[..., :0:-1, :], axis=-2)[..., ::-1, :]
+    return xp.concatenate([products, xp.ones_like(gate[..., :1, :])], axis=-2)
+
+
+def _levels(gate: Array) -> tuple[_Level, ...]:
+    """Return the levels of gates (b, 2^k tokens, g)."""
+    xp, levels, m = namespace(gate), [], 1
+    while m < gate.shape[1]:
+        halves = gate.reshape(len(gate), -1, 2, m, gate.shape[2])
+        levels.append(_Level(xp.cumprod(halves[:, :, 1], axis=2), _later(halves[:, :, 0])))
+        m *= 2
+    return tuple(levels)
+
+
+def _chunks(n: int) -> list[slice]:
+    return [slice(i, min(i + SEGMENT, n)) for i in range(0, n, SEGMENT)]
 
 
 def _strict(pairs: Array) -> Array:
@@ -90,9 +161,8 @@ def forward_reference(
     """Reference of the kernel `gated_forward`: the WY form of the delta rule in each chunk, and matrix products."""
     xp, (_b, n, _d), _e = namespace(q), q.shape, v.shape[2]
     out, news, states = xp.empty_like(v), v if beta is None else xp.empty_like(v), []
-    for part in _chunks(n, gate):
-        if part.start % SEGMENT == 0:
-            states.append(state)
+    for part in _chunks(n):
+        states.append(state)
         decays, key, value = _Decays.of(gate[:, part]), k[:, part], v[:, part]
         if beta is not None:
             read = value - (key * decays.entering) @ state
@@ -109,7 +179,7 @@ def adjoint_reference(
     """Reference of the kernel `gated_adjoint`, chunk by chunk from the end."""
     xp = namespace(q)
     written = xp.empty_like(dout)
-    for part in reversed(_chunks(q.shape[1], gate)):
+    for part in reversed(_chunks(q.shape[1])):
         decays, query, key, g = _Decays.of(gate[:, part]), q[:, part], k[:, part], dout[:, part]
         du = (key * decays.leaving) @ last + decays.pairs(query, key).swapaxes(1, 2) @ g
         last = decays.whole * last + (query * decays.entering).swapaxes(1, 2) @ g
@@ -129,14 +199,8 @@ def gradient_reference(
     """
     xp, n = namespace(q), q.shape[1]
     dq, dk, dlog = xp.empty_like(q), xp.empty_like(k), xp.empty_like(k)
-    entering: list[Array] = []
-    for part in _chunks(n, gate):
-        if part.start % SEGMENT == 0:
-            state = states[:, part.start // SEGMENT]
-        entering.append(state)
-        decays = _Decays.of(gate[:, part])
-        state = decays.whole * state + (k[:, part] * decays.leaving).swapaxes(1, 2) @ u[:, part]
-    for part, before in zip(reversed(_chunks(n, gate)), reversed(entering)):
+    for i, part in reversed(list(enumerate(_chunks(n)))):
+        before = states[:, i]
         decays, query, key, value, g = _Decays.of(gate[:, part]), q[:, part], k[:, part], u[:, part], dout[:, part]
         after = decays.whole * before + (key * decays.leaving).swapaxes(1, 2) @ value
         flow = (after * last).sum(axis=2)

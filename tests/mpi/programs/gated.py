@@ -12,6 +12,7 @@ from mpi4py import MPI
 from sabotage import private_communicator
 
 from sci.distributed import abort_on_error, allgather_rows, reset_traffic, traffic
+from sci.errors import InvalidValueError
 from sci.sequence import gated_linear_attention
 
 D, E = 4, 5
@@ -76,11 +77,25 @@ def check_bytes(comm: MPI.Intracomm) -> None:
             assert sent == (comm.size - 1) * 2 * D * (E + (D if delta else 1)) * 8, sent
 
 
+def check_labels_that_return(comm: MPI.Intracomm) -> None:
+    """A label that returns on another rank is refused on every rank."""
+    (*arguments, state), *_ = case(3, True, False)
+    local = [None if a is None else a[:, :1] for a in arguments]
+    label = np.array([comm.rank % 2])
+    said = ""
+    try:
+        gated_linear_attention(*local, state, segments=label, comm=comm)
+    except InvalidValueError as error:
+        said = str(error)
+    assert ("returns after another" in said) == (comm.size > 2), said
+
+
 def main() -> None:
     comm = private_communicator()
     with abort_on_error(comm):
         worst = check_against_serial(comm)
         check_bytes(comm)
+        check_labels_that_return(comm)
         worst = float(np.max(allgather_rows(np.array([worst]), comm)))
     if comm.rank == 0:
         print(f"PASS largest difference from serial {worst:.1e}")

@@ -129,6 +129,39 @@ def test_one_number_that_is_not_finite_is_refused():
         gated_linear_attention(*arguments)
 
 
+@pytest.mark.parametrize(("labels", "message"), [((3, 4, 3), "returns after another"), ((1, -1, 2), "negative labels")])
+def test_labels_without_a_meaning_are_refused(labels, message):
+    arguments, *_ = case(False, False, n=6)
+    with pytest.raises(InvalidValueError, match=message):
+        gated_linear_attention(*arguments, segments=np.repeat(labels, 2))
+
+
+@pytest.mark.parametrize("n", [1, 2, 63, 64, 65, 130])
+def test_the_array_form_is_the_recurrence_at_any_length(n):
+    arguments, *_ = case(True, True, n=n)
+    with sci.options(kernels="reference"):
+        out, _ = gated_linear_attention(*arguments)
+    assert np.abs(out - recurrence(*arguments)[0]).max() < 1e-12
+
+
+def test_bfloat16_is_float32_rounded_once():
+    import ml_dtypes
+
+    arguments, dout, _ = case(True, True, n=70)
+    half = [a.astype(ml_dtypes.bfloat16) for a in arguments[:5]]
+    wide = [a.astype("f4") for a in half]
+    (out, end), kept = gated_linear_attention.forward(*half)
+    (expected, last), reference = gated_linear_attention.forward(*wide)
+    found = gated_linear_attention.vjp((dout.astype(ml_dtypes.bfloat16), None), kept)
+    wanted = gated_linear_attention.vjp((dout.astype(ml_dtypes.bfloat16).astype("f4"), None), reference)
+    assert out.dtype == ml_dtypes.bfloat16
+    assert (out == expected.astype(ml_dtypes.bfloat16)).all()
+    assert (end == last).all()
+    for got, want in zip(found[:5], wanted[:5]):
+        assert got.dtype == ml_dtypes.bfloat16
+        assert (got == want.astype(ml_dtypes.bfloat16)).all()
+
+
 @pytest.mark.parametrize(
     ("place", "wrong", "error", "message"),
     [

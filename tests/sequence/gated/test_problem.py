@@ -15,7 +15,7 @@ def problem(segments):
 
 
 def test_gates_are_zero_where_a_document_starts_and_not_at_the_first_token():
-    gate = problem(np.array([3, 3, 1, 3])).gate
+    gate = problem(np.array([3, 3, 1, 2])).gate
     assert (gate[:, [2, 3]] == 0).all()
     assert np.allclose(gate[:, :2], np.exp(-1))
 
