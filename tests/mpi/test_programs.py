@@ -40,6 +40,11 @@ def test_programs(n_ranks: int) -> None:
     run_in_turn([program for program, ranks in IN_TURN.items() if n_ranks in ranks], n_ranks)
 
 
+@pytest.mark.nightly
+def test_training_on_grids_of_eight_ranks() -> None:
+    run_in_turn(["train_grid.py"], 8)
+
+
 @pytest.mark.parametrize(("program", "n_ranks"), [(program, n) for program, ranks in ALONE.items() for n in ranks])
 def test_a_program_on_its_own(run_mpi: Callable[..., str], program: str, n_ranks: int) -> None:
     run_mpi(program, n_ranks, timeout=120)
