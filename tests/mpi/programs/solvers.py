@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from distributed_solver_cases import CASES, compare, compare_learned, refuse
+from distributed_solver_cases import CASES, compare, compare_learned, compare_methods, refuse
 from mpi4py import MPI
 from sabotage import private_communicator
 
@@ -25,6 +25,7 @@ def check(comm: MPI.Intracomm, cases: Iterable[int], learned_cases: Iterable[int
 comm = private_communicator()
 with abort_on_error(comm):
     check(comm, (0, 3, 4), (0, 4, len(CASES) + 1))
+    compare_methods(comm)
     refuse(comm)
     for count in (1, 2) if comm.size == 4 else ():
         some = comm.Split(comm.rank < count, comm.rank)
