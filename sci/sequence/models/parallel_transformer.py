@@ -85,7 +85,7 @@ class ParallelTransformer:
         if self.layers < pipeline * self.chunks or self.heads < tensor or self.hidden < tensor:
             raise DecompositionError(
                 f"{self.layers} layers on {pipeline} x {self.chunks} stages, {self.heads} heads and {self.hidden} "
-                f"hidden units on {tensor} ranks; expected at least one on each"
+                f"hidden units on {tensor} ranks; expected at least one on each: use fewer pipeline or tensor ranks"
             )
 
     def whole(self, seed: int, *, dtype: Any = np.float32, device: Device = "cpu") -> dict[str, Array]:
