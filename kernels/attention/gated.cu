@@ -44,7 +44,7 @@ SCI_DEVICE void couple(const T* q, const T* k, const Gates<T> a, const i64 d, co
             _Pragma("omp simd reduction(+ : sum)") for (i64 x = 0; x < d; ++x) sum += q[t * d + x] * own[x];
             with_q[t][t] = sum;
         }
-        for (int s = LATER ? t + 1 : t - 1; LATER ? s < steps : s >= 0; s += LATER ? 1 : -1) {
+        for (i64 s = LATER ? t + 1 : t - 1; LATER ? s < steps : s >= 0; s += LATER ? 1 : -1) {
             T keys = 0, queries = 0;
             if (LATER) {
                 _Pragma("omp simd reduction(+ : keys, queries)") for (i64 x = 0; x < d; ++x) {

@@ -179,7 +179,7 @@ def test_indices_beyond_2_to_31():
 
 
 BLOCK_INDEX = (
-    r"[0-5]|\w+ < \d \? \d : \d|t|j|[DP] - 2|row_of\([ef]\)|place\(\w, \w\)|a [/%] 3|e \+ 1"
+    r"[0-5]|\w+ < \d \? \d : \d|t|j|[DP] - 2|C - 1|t \+ 1|row_of\([ef]\)|place\(\w, \w\)|a [/%] 3|e \+ 1"
     r"|SCI_SLOT\(t\)|threadIdx\.x|Lane<T>::N / 2|code_of\(.*\)|at_most\(WIDTH|at_most\(DEPTH"
     r"|\(u \* SCI_BLOCK \+ t\) / WIDTH|\(ia / PART .*|shelf\.count\+\+|nc - c0 < DEPTH .*|last_c - Z .*"
     r"|level == 0 \? W : W / 2|t / part \* part|t % W|first|line\[k\] \+ line\[next\]|threshold\[.*\]|from\[t\] \+ .*"
