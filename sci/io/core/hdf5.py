@@ -6,6 +6,7 @@ import contextlib
 import errno
 import os
 import re
+import stat
 import tempfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -19,7 +20,7 @@ from sci.io.core.datasets import Group
 from sci.io.core.dimensions import attach_scales
 from sci.io.core.header import Header, checked_header, write_header
 from sci.io.core.integrity import SEAL_BYTES, check_seal, seal
-from sci.io.core.outputs import is_too_long, reason_of, too_long, what_is
+from sci.io.core.outputs import is_too_long, mode_of, reason_of, too_long, what_is
 
 __all__ = ["LIBVER", "create", "is_foreign", "open_any", "open_file", "read_header"]
 
@@ -101,7 +102,7 @@ def open_any(path: str | Path) -> Iterator[Group]:
     """
     path = Path(path)
     try:
-        if not path.is_file():
+        if not stat.S_ISREG(mode_of(path) or 0):
             raise FileFormatError(f"{path}: {what_is(path)}; expected an HDF5 file")
         with _opened(path) as file:
             yield file

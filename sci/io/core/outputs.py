@@ -22,6 +22,7 @@ __all__ = [
     "free_space",
     "is_full",
     "is_too_long",
+    "mode_of",
     "reason_of",
     "reserve",
     "too_long",
@@ -254,6 +255,22 @@ def _unlock(place: Path, descriptor: int | None) -> None:
         with contextlib.suppress(OSError):
             _lock_name(place).unlink()
         os.close(descriptor)
+
+
+def mode_of(path: Path) -> int | None:
+    """Return the mode of a path, and None where nothing is.
+
+    Other errors of the system are raised, of permissions and of names too long; `Path.is_file` hides them from Python
+    3.14 on.
+    """
+    try:
+        return path.stat().st_mode
+    except ValueError:  # a name with a zero byte
+        return None
+    except OSError as error:
+        if error.errno in (errno.ENOENT, errno.ENOTDIR, errno.ELOOP):
+            return None
+        raise
 
 
 def what_is(path: Path) -> str:

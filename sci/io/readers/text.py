@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import contextlib
 import re
+import stat
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
 
 from sci.errors import FileFormatError
-from sci.io.core.outputs import is_too_long, too_long, what_is
+from sci.io.core.outputs import is_too_long, mode_of, too_long, what_is
 from sci.potentials.particles import Particles, coincident_pair
 
 __all__ = [
@@ -40,14 +41,14 @@ def require_file(path: Path) -> None:
     FileFormatError
     """
     try:
-        odd = path.exists() and not (path.is_file() or path.is_dir())
+        mode = mode_of(path)
     except PermissionError:
         return  # reading it says what is wrong
     except OSError as error:
         if is_too_long(error):
             raise too_long(path) from error
         raise FileFormatError(f"{path}: cannot be read ({error.strerror}); check the path") from error
-    if odd:
+    if mode is not None and not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):
         raise FileFormatError(f"{path}: {what_is(path)}; expected a file")
 
 
