@@ -24,6 +24,7 @@ CUDA = """
 #include <thread>
 #include <vector>
 #include <pthread.h>
+#define rsqrt reciprocal_root  // new C libraries have an rsqrt of their own
 #define __CUDACC__ 1
 #define __global__ static
 #define __launch_bounds__(threads, blocks)
