@@ -15,9 +15,11 @@ from typing import Any
 
 JOB = """
 import importlib, json, sys, time
+import sci.io
 from sci.cli import main
 from sci.cli.parser import parse
 importlib.import_module(sys.argv[1])
+late = sci.io.kinds(), [getattr(sci.io, name) for name in sci.io.__all__]
 words = sys.argv[2:]
 start = time.process_time()
 code = main(words)
