@@ -102,7 +102,7 @@ def applier(A: Any, name: str, like: Array) -> Apply:
     if dtype is not None and np.dtype(dtype).kind not in "biuf":
         raise DTypeError(f"{name} has dtype {dtype}; expected real numbers")
     if isinstance(A, LinearOperator):
-        return _checked(A.matvec, name, like)
+        return _checked(lambda v: A.matvec(v.reshape(-1)), name, like)  # SciPy takes no columns from 1.20 on
     if hasattr(A, "__matmul__"):
         return _checked(lambda v: A @ v, name, like)
     if callable(A):
