@@ -14,7 +14,7 @@
 constexpr int STEPS = 4;      // tokens that share a pass over S
 constexpr int SEGMENT = 64;   // tokens between states that are kept
 constexpr int TOGETHER = 4;   // rows of S^T that run beside each other
-constexpr int WIDE = SCI_ROW_BYTES == 64 ? 2 : 1;
+constexpr int WIDE = SCI_VECTOR_BYTES == 64 ? 2 : 1;
 
 // Gates of C tokens: one number a token (step 0), or one a feature (step 1).
 template <typename T>

@@ -2,18 +2,10 @@
 #pragma once
 #include "host.h"
 
-#if defined(__AVX512F__)
-#define SCI_ROW_BYTES 64
-#elif defined(__AVX__)
-#define SCI_ROW_BYTES 32
-#else
-#define SCI_ROW_BYTES 16
-#endif
-
 template <typename T>
 struct Lane {
-    typedef T Row __attribute__((vector_size(SCI_ROW_BYTES)));
-    static constexpr int N = SCI_ROW_BYTES / int(sizeof(T));
+    typedef T Row __attribute__((vector_size(SCI_VECTOR_BYTES)));
+    static constexpr int N = SCI_VECTOR_BYTES / int(sizeof(T));
 };
 
 template <typename T, bool FULL>

@@ -12,9 +12,9 @@ from sci.nn import op
 from sci.sequence.checks import agree_cotangents, narrowed, working_dtype
 from sci.sequence.gated.kernel import run_adjoint, run_forward, run_gradient
 from sci.sequence.gated.problem import GatedProblem, agreed_gated_problem, check_gated
-from sci.sequence.gated.ranks import everyone, fold_adjoints, fold_states, local_map
+from sci.sequence.gated.ranks import fold_adjoints, fold_states, local_map
 from sci.sequence.linear_attention.problem import LightningMethod
-from sci.sequence.linear_attention.ranks import recv_state, send_state
+from sci.sequence.linear_attention.ranks import everyone, recv_state, send_state
 
 __all__ = ["gated_linear_attention", "gated_linear_step"]
 
@@ -38,7 +38,7 @@ def _states(work: Deferred, p: GatedProblem, final: bool) -> tuple[tuple[Array, 
         local = _tried(
             work, lambda: local_map(p.q, p.k, p.v, p.gate, p.beta), lambda: xp.zeros((b, d, width), p.q.dtype)
         )
-        maps = everyone(local, comm)
+        maps = everyone(local, "gated", comm)
         entering, end = fold_states(maps, e, p.state, delta, comm)
     elif several:
         entering = recv_state(p.state, p.state, comm)
@@ -63,7 +63,7 @@ def _adjoints(work: Deferred, p: GatedProblem, g: Array, last: Array, maps: Any)
         return xp.zeros_like(g), xp.zeros_like(last)
 
     if several and p.method == "gather":
-        own = everyone(run(xp.zeros_like(last))[1], comm)
+        own = everyone(run(xp.zeros_like(last))[1], "gated", comm)
         leaving, first = fold_adjoints(maps, last.shape[2], own, last, p.beta is not None, comm)
         return run(leaving)[0], leaving, first
     leaving = recv_state(last, last, comm, reverse=True) if several else last
@@ -100,8 +100,7 @@ def _gated_linear_attention_vjp(douts: tuple[Array | None, Array | None], residu
     """
     p, news, states, maps = residuals
     (dout, dstate), work, xp = douts, Deferred(), namespace(p.q)
-    shapes = {"dout": (*p.leading, *p.v.shape[1:]), "dstate": (*p.leading, *p.state.shape[1:])}
-    given = {"dout": (dout, shapes["dout"]), "dstate": (dstate, shapes["dstate"])}
+    given = {"dout": (dout, p.shape_of(p.v)), "dstate": (dstate, p.shape_of(p.state))}
     agree_cotangents(p.comm, "gated_linear_attention", p.q, given, same=["dstate"])
     with abort_on_error(p.comm):
         g, last = p.flat(dout, p.v), p.flat(dstate, p.state)

@@ -12,12 +12,13 @@ from sci.backend import Array, is_device_array, namespace, to_host
 from sci.distributed import Comm, agreed, allgather_rows, form, rank_of
 from sci.errors import DTypeError, InvalidValueError, ShapeError
 from sci.sequence.checks import check_choice, check_dtypes, working_dtype
+from sci.sequence.linear_attention.problem import Flattened, check_shapes, check_state
 
 __all__ = ["GatedProblem", "agreed_gated_problem", "check_gated"]
 
 
 @dataclass(frozen=True)
-class GatedProblem:
+class GatedProblem(Flattened):
     """Flat arrays of one call: b sequences of this rank's n tokens, with the factors of the state at each token."""
 
     q: Array
@@ -33,15 +34,6 @@ class GatedProblem:
     dtype: Any
     state_dtype: Any
     """None where the caller passed no state."""
-
-    def flat(self, array: Array | None, like: Array) -> Array:
-        """Return a checked gradient in the shape and dtype of `like`; zeros for None."""
-        xp = namespace(like)
-        return xp.zeros_like(like) if array is None else xp.ascontiguousarray(array.reshape(like.shape), like.dtype)
-
-    def unflatten(self, array: Array) -> Array:
-        """Return (b, ...) with the leading axes of the arguments."""
-        return array.reshape(*self.leading, *array.shape[1:])
 
 
 def agreed_gated_problem(
@@ -86,11 +78,7 @@ def check_gated(q: Array, k: Array, v: Array, decay: Array, beta: Array | None, 
     ------
     ShapeError, DTypeError, InvalidValueError, DeviceMismatchError
     """
-    if q.ndim not in (3, 4) or k.shape != q.shape or v.shape[:-1] != q.shape[:-1] or 0 in (q.shape[-1], v.shape[-1]):
-        raise ShapeError(
-            f"q, k, v have shapes {q.shape}, {k.shape}, {v.shape}; expected (heads, n, d), (heads, n, d), "
-            "(heads, n, e), or these with a leading batch"
-        )
+    check_shapes(q, k, v)
     given = {"q": q, "k": k, "v": v, "decay": decay}
     check_dtypes(given if beta is None else {**given, "beta": beta})
     xp = namespace(q, decay, state)
@@ -102,9 +90,7 @@ def check_gated(q: Array, k: Array, v: Array, decay: Array, beta: Array | None, 
         raise ShapeError(f"beta has shape {beta.shape}; expected {q.shape[:-1]}, a number a token")
     if beta is not None and not bool(xp.isfinite(beta).all()):
         raise InvalidValueError("beta holds NaN or Inf; expected finite numbers, from 0 to 1 in most models")
-    expected = (*q.shape[:-2], q.shape[-1], v.shape[-1])
-    if state is not None and state.shape != expected:
-        raise ShapeError(f"state has shape {state.shape}; expected {expected}, (..., heads, d, e)")
+    check_state(q, v, state)
 
 
 def _labels(segments: Array, shape: tuple[int, ...]) -> np.ndarray:

@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-import numpy as np
-
 from sci.backend import Array, namespace
 from sci.distributed import Comm, rank_of, size
-from sci.distributed.collectives import gather_flat
-from sci.distributed.communicators import channel_of
 from sci.sequence.gated.kernel import run_forward
 
-__all__ = ["everyone", "fold_adjoints", "fold_states", "local_map"]
+__all__ = ["fold_adjoints", "fold_states", "local_map"]
 
 
 def local_map(q: Array, k: Array, v: Array, gate: Array, beta: Array | None) -> Array:
@@ -31,16 +27,6 @@ def local_map(q: Array, k: Array, v: Array, gate: Array, beta: Array | None) -> 
     eye = xp.broadcast_to(xp.eye(d, dtype=q.dtype), (b, d, d))
     start = xp.concatenate([xp.zeros((b, d, e), q.dtype), eye], axis=2)
     return run_forward(q, k, values, gate, beta, start)[2][:, -1]
-
-
-def everyone(local: Array, comm: Comm) -> Array:
-    """Return the arrays of all ranks, whose shapes they agreed upon before: (n_ranks, ...); collective."""
-    channel = channel_of(comm)
-    if channel is None or channel.size == 1:
-        return local[None]
-    flat = namespace(local).ascontiguousarray(local).reshape(-1)
-    counts = np.full(channel.size, flat.size)
-    return gather_flat(channel, flat, counts, "gated").reshape(channel.size, *local.shape)
 
 
 def fold_states(maps: Array, e: int, initial: Array, delta: bool, comm: Comm) -> tuple[Array, Array]:

@@ -13,13 +13,40 @@ from sci.distributed import Comm, agreed, form
 from sci.errors import DTypeError, InvalidValueError, ShapeError
 from sci.sequence.checks import check_choice, check_dtypes, working_dtype
 
-__all__ = ["LightningMethod", "LinearProblem", "agreed_linear_problem", "check_linear"]
+__all__ = [
+    "Flattened",
+    "LightningMethod",
+    "LinearProblem",
+    "agreed_linear_problem",
+    "check_linear",
+    "check_shapes",
+    "check_state",
+]
 
 LightningMethod: TypeAlias = Literal["gather", "ring"]
 
 
+class Flattened:
+    """Arrays of one call whose leading axes are one, and back."""
+
+    leading: tuple[int, ...]
+
+    def flat(self, array: Array | None, like: Array) -> Array:
+        """Return a checked gradient in the shape and dtype of `like`, zeros for None."""
+        xp = namespace(like)
+        return xp.zeros_like(like) if array is None else xp.ascontiguousarray(array.reshape(like.shape), like.dtype)
+
+    def unflatten(self, array: Array) -> Array:
+        """Return (b, ...) with the leading axes of the arguments."""
+        return array.reshape(*self.leading, *array.shape[1:])
+
+    def shape_of(self, flat: Array) -> tuple[int, ...]:
+        """Return the shape that an argument of the shape of one of these arrays has for the caller."""
+        return (*self.leading, *flat.shape[1:])
+
+
 @dataclass(frozen=True)
-class LinearProblem:
+class LinearProblem(Flattened):
     """Flat arrays of one call: b sequences of this rank's n tokens, and the arguments that all ranks share."""
 
     q: Array
@@ -35,19 +62,6 @@ class LinearProblem:
     """Dtypes of q, and of decay."""
     given: bool
     """Whether the caller passed a state."""
-
-    def flat(self, array: Array | None, like: Array) -> Array:
-        """Return a checked gradient in the shape and dtype of `like`, one of these arrays; zeros for None."""
-        xp = namespace(like)
-        return xp.zeros_like(like) if array is None else xp.ascontiguousarray(array.reshape(like.shape), like.dtype)
-
-    def unflatten(self, array: Array) -> Array:
-        """Return (b, ...) with the leading axes of the arguments."""
-        return array.reshape(*self.leading, *array.shape[1:])
-
-    def shape_of(self, flat: Array) -> tuple[int, ...]:
-        """Return the shape that an argument of the shape of one of these arrays has for the caller."""
-        return (*self.leading, *flat.shape[1:])
 
 
 def agreed_linear_problem(
@@ -84,11 +98,7 @@ def check_linear(q: Array, k: Array, v: Array, decay: Array, state: Array | None
     ------
     ShapeError, DTypeError, InvalidValueError, DeviceMismatchError
     """
-    if q.ndim not in (3, 4) or k.shape != q.shape or v.shape[:-1] != q.shape[:-1] or 0 in (q.shape[-1], v.shape[-1]):
-        raise ShapeError(
-            f"q, k, v have shapes {q.shape}, {k.shape}, {v.shape}; expected (heads, n, d), (heads, n, d), "
-            "(heads, n, e), or these with a leading batch"
-        )
+    check_shapes(q, k, v)
     check_dtypes({"q": q, "k": k, "v": v})
     xp = namespace(q, decay, state)
     if decay.shape != (q.shape[-3],):
@@ -97,6 +107,20 @@ def check_linear(q: Array, k: Array, v: Array, decay: Array, state: Array | None
         raise DTypeError(f"decay has dtype {decay.dtype}; expected real numbers")
     if not bool((decay >= 0).all()) or not bool(xp.isfinite(decay).all()):
         raise InvalidValueError("decay holds negative, infinite or NaN entries; expected 0 or more: lam = exp(-decay)")
+    check_state(q, v, state)
+
+
+def check_shapes(q: Array, k: Array, v: Array) -> None:
+    """Raise ShapeError unless queries, keys and values are of one length and number of heads."""
+    if q.ndim not in (3, 4) or k.shape != q.shape or v.shape[:-1] != q.shape[:-1] or 0 in (q.shape[-1], v.shape[-1]):
+        raise ShapeError(
+            f"q, k, v have shapes {q.shape}, {k.shape}, {v.shape}; expected (heads, n, d), (heads, n, d), "
+            "(heads, n, e), or these with a leading batch"
+        )
+
+
+def check_state(q: Array, v: Array, state: Array | None) -> None:
+    """Raise ShapeError unless a state, if any, has a number for each feature of keys and of values."""
     expected = (*q.shape[:-2], q.shape[-1], v.shape[-1])
     if state is not None and state.shape != expected:
         raise ShapeError(f"state has shape {state.shape}; expected {expected}, (..., heads, d, e)")

@@ -12,7 +12,7 @@ from sci.distributed.collectives import gather_flat
 from sci.distributed.communicators import channel_of
 from sci.sequence.linear_attention.kernel import SEGMENT, segment_sums
 
-__all__ = ["gathered_states", "local_sum", "recv_state", "send_state"]
+__all__ = ["everyone", "gathered_states", "local_sum", "recv_state", "send_state"]
 
 
 def local_sum(k: Array, v: Array, decay: Array, reverse_weights: bool = False) -> Array:
@@ -49,26 +49,26 @@ def gathered_states(
     """
     xp = namespace(local, decay, initial)
     rank, n_ranks = rank_of(comm), size(comm)
-    everyone = _everyone(local, comm)
+    sums = everyone(local, "lightning", comm)
     repeats = local.shape[0] // decay.shape[0]
     ages = [xp.tile(xp.exp(-decay * int(n)), repeats)[:, None, None] for n in lengths]
     order = list(range(n_ranks))[:: -1 if reverse else 1]
 
     def fold(ranks: list[int]) -> Array:
-        return reduce(lambda state, r: ages[r] * state + everyone[r], ranks, initial)
+        return reduce(lambda state, r: ages[r] * state + sums[r], ranks, initial)
 
     entering = fold(order[: order.index(rank)])
     return entering, fold(order)
 
 
-def _everyone(local: Array, comm: Comm) -> Array:
-    """Return the arrays of all ranks, whose shapes they agreed upon before: (n_ranks, b, d, e)."""
+def everyone(local: Array, operation: str, comm: Comm) -> Array:
+    """Return the arrays of all ranks, whose shapes they agreed upon before: (n_ranks, ...); collective."""
     channel = channel_of(comm)
     if channel is None or channel.size == 1:
         return local[None]
     flat = namespace(local).ascontiguousarray(local).reshape(-1)
     counts = np.full(channel.size, flat.size)
-    return gather_flat(channel, flat, counts, "lightning").reshape(channel.size, *local.shape)
+    return gather_flat(channel, flat, counts, operation).reshape(channel.size, *local.shape)
 
 
 def recv_state(like: Array, initial: Array, comm: Comm, reverse: bool = False) -> Array:

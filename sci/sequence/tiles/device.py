@@ -10,7 +10,7 @@ from sci.backend import Array, namespace, to_device
 from sci.kernels import block_size, get_kernel, launch
 from sci.sequence.tiles.seen import Seen
 
-__all__ = ["add_gradients_on_device", "attend_on_device"]
+__all__ = ["add_gradients_on_device", "attend_on_device", "bounds_of_tiles"]
 
 _SOURCE = "attention/attention_tiles.cu"
 
@@ -21,7 +21,7 @@ def _sides(q: Array) -> tuple[int, int]:
     return side * 16 // int(q.dtype.itemsize), side * 8
 
 
-def _bounds(seen: Seen, width: int) -> np.ndarray:
+def bounds_of_tiles(seen: Seen, width: int) -> np.ndarray:
     """Return the least and the greatest of start and of stop among the queries of each tile, (rows, tiles, 4)."""
     n = seen.start.shape[1]
     index = np.minimum(np.arange(-(-n // width) * width), n - 1).reshape(-1, width)
@@ -44,7 +44,7 @@ def attend_on_device(q: Array, k: Array, v: Array, seen: Seen, out: Array, lse: 
     """
     (heads, n, d), (own, m, e), xp = q.shape, v.shape, namespace(q)
     kernel = get_kernel(_SOURCE, "attention_tiles_forward", q.dtype)
-    tables = (to_device(a, xp) for a in (seen.start, seen.stop, seen.row_of, _bounds(seen, _sides(q)[0])))
+    tables = (to_device(a, xp) for a in (seen.start, seen.stop, seen.row_of, bounds_of_tiles(seen, _sides(q)[0])))
     blocks = _blocks(q, heads, n, e)
     launch(kernel, blocks, q, k, v, *tables, lse.copy(), out, lse, scale, heads, own, n, m, d, e)
 
@@ -68,5 +68,5 @@ def add_gradients_on_device(
     tables = [to_device(a, xp) for a in (seen.start, seen.stop, seen.row_of)]
     given, lengths = (q, k, v, dout, lse, delta, *tables), (scale, heads, own, n, m, d, e)
     rows, columns = _sides(q)
-    launch(keys, _blocks(q, own, m, max(d, e)), *given, to_device(_bounds(seen, columns), xp), dk, dv, *lengths)
-    launch(queries, _blocks(q, heads, n, d), *given, to_device(_bounds(seen, rows), xp), dq, *lengths)
+    launch(keys, _blocks(q, own, m, max(d, e)), *given, to_device(bounds_of_tiles(seen, columns), xp), dk, dv, *lengths)
+    launch(queries, _blocks(q, heads, n, d), *given, to_device(bounds_of_tiles(seen, rows), xp), dq, *lengths)

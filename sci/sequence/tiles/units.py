@@ -9,6 +9,7 @@ import numpy as np
 
 from sci.backend import Array, device_number, is_device_array, namespace, to_device
 from sci.kernels import get_kernel, launch, use_compiled
+from sci.sequence.tiles.device import bounds_of_tiles
 from sci.sequence.tiles.seen import Seen
 
 __all__ = ["add_gradients_by_units", "attend_by_units", "fits_units"]
@@ -44,11 +45,7 @@ def _kernel(part: str, q: Array) -> Any:
 
 def _tables(seen: Seen, width: int, xp: Any) -> list[Array]:
     """Return start, stop, rows and the bounds of tiles, where the kernels are."""
-    n = seen.start.shape[1]
-    index = np.minimum(np.arange(-(-n // width) * width), n - 1).reshape(-1, width)
-    a, b = seen.start[:, index], seen.stop[:, index]
-    bounds = np.stack([a.min(axis=2), a.max(axis=2), b.min(axis=2), b.max(axis=2)], axis=2)
-    return [to_device(table, xp) for table in (seen.start, seen.stop, seen.row_of, bounds)]
+    return [to_device(table, xp) for table in (seen.start, seen.stop, seen.row_of, bounds_of_tiles(seen, width))]
 
 
 def _bits(array: Array) -> Array:
